@@ -1,0 +1,104 @@
+"""``mediakit``: finds the verb's module, calls it, turns errors into sentences and exit statuses.
+
+A verb is a module ``mediakit.cli.VERB`` (``-`` becomes ``_``) with ``configure(parser)`` and
+``execute(arguments) -> int``. Only the module of the verb that was asked for is imported, so ``--help``
+stays fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from mediakit import __version__
+from mediakit.errors import CancelledError, MediakitError, MissingToolError
+
+VERBS: dict[str, str] = {
+    "inspect": "what an image is, how it boots, what is odd about it",
+    "verify": "check every byte against manifest and signature",
+    "write": "write an image to sticks, read back, add a data partition",
+    "devices": "the disks and sticks of this machine, and which may be written",
+    "reports": "the machines that a stick has installed or upgraded",
+    "detect": "the Engines on this machine's disks or on disk images",
+    "install": "install, upgrade, repair, reinstall or roll back an Engine",
+    "build": "a system image plus metadata and keys in, a signed Engine ISO out",
+    "build-reference": "build the reference Engine's ISO",
+    "boot": "boot an image or disk in QEMU",
+    "answers": "an example of answers.toml, or check one",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script: parse, run one verb, return the documented exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in words if not word.startswith("-")), None)
+    try:
+        if not words:
+            return _screens()
+        arguments = _parser(verb).parse_args(words)
+        module = importlib.import_module(_module(arguments.verb))
+        status: int = module.execute(arguments)
+        sys.stdout.flush()
+        return status
+    except MediakitError as error:
+        complain(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        complain(CancelledError())
+        return CancelledError.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        complain(MediakitError(f"{error.strerror or error}{_where(error)}."))
+        return MediakitError.exit_status
+
+
+def complain(error: MediakitError) -> None:
+    """Print *what happened*, then *what to do*, to standard error."""
+    print(f"mediakit: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mediakit", description="Engine boot media: inspect, build, write, install from them."
+    )
+    parser.add_argument("--version", action="version", version=f"mediakit {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, summary in VERBS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
+        if name == verb:
+            importlib.import_module(_module(name)).configure(subparser)
+    return parser
+
+
+def _module(verb: str) -> str:
+    return "mediakit.cli." + verb.replace("-", "_")
+
+
+def _screens() -> int:
+    for entry in metadata.entry_points(group="mediakit.ui"):
+        if entry.name == "media":
+            status: int = entry.load()()
+            return status
+    raise MissingToolError(
+        "The technicians' screens are not installed here.",
+        "Use the commands instead: mediakit --help lists them.",
+    )
+
+
+def _where(error: OSError) -> str:
+    return f": {error.filename}" if error.filename else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

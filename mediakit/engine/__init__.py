@@ -1,0 +1,1 @@
+"""What makes an image an Engine: manifest, signature, version rules, answers."""

@@ -1,0 +1,61 @@
+"""How formats see bytes: a ``Reader`` gives exactly the bytes asked for, or says that they are not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from mediakit.errors import DeviceError, FormatError
+
+Reader = Callable[[int, int], bytes]
+"""``reader(offset_bytes, size_bytes)`` → exactly ``size_bytes`` bytes; FormatError past the end."""
+
+
+def bytes_reader(data: bytes | bytearray | memoryview) -> Reader:
+    """A reader over bytes in memory."""
+
+    def read(offset: int, size: int) -> bytes:
+        _check(offset, size, len(data))
+        return bytes(data[offset : offset + size])
+
+    return read
+
+
+def file_reader(descriptor: int, size_bytes: int) -> Reader:
+    """A reader over an open file of ``size_bytes``; DeviceError when the medium fails."""
+
+    def read(offset: int, size: int) -> bytes:
+        _check(offset, size, size_bytes)
+        parts: list[bytes] = []
+        while size:
+            try:
+                part = os.pread(descriptor, size, offset)
+            except OSError as error:
+                raise DeviceError(
+                    f"Reading at byte {offset} failed: {error.strerror}.", "The medium may be dying."
+                ) from error
+            if not part:
+                raise FormatError(
+                    f"The data ends at byte {offset}.", "It is truncated: copy or download it again."
+                )
+            parts.append(part)
+            offset += len(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    return read
+
+
+def sub_reader(reader: Reader, start: int, size_bytes: int) -> Reader:
+    """A reader over ``size_bytes`` of another one, from ``start`` (a partition of a disk)."""
+
+    def read(offset: int, size: int) -> bytes:
+        _check(offset, size, size_bytes)
+        return reader(start + offset, size)
+
+    return read
+
+
+def _check(offset: int, size: int, limit: int) -> None:
+    if offset < 0 or size < 0 or offset + size > limit:
+        raise FormatError(f"Bytes {offset} to {offset + size} lie outside the {limit} bytes that are there.")

@@ -1,0 +1,1 @@
+"""Disks → Engine: detect, choose, plan, journal, execute, migrate state, boot loader."""

@@ -1,0 +1,1 @@
+"""One image: read, audit, edit, build, verify. Owns pycdlib and xorriso."""

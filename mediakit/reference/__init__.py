@@ -1,0 +1,1 @@
+"""The reference Engine: recipe, overlay files, versions."""

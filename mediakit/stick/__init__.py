@@ -1,0 +1,1 @@
+"""Image → device: plan, write, read back, data partition, reports, disc burning."""
