@@ -14,7 +14,7 @@ from mediakit.errors import CancelledError
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. ``kind`` is progress, phase, warning or result (FORMATS: ``--progress json``)."""
+    """One thing that happened. ``kind``: progress, phase, warning or result (``--progress json``)."""
 
     kind: str
     target: str = ""

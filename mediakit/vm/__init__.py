@@ -1,1 +1,1 @@
-"""QEMU as a library: a spec becomes argv by a pure function; machines are driven by conditions, never sleeps."""
+"""QEMU as a library: a spec becomes argv by a pure function; machines are driven by conditions, no sleeps."""
