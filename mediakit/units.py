@@ -15,7 +15,7 @@ GIB = 1 << 30
 SECTOR = 512
 
 _PREFIXES = "KMGTPE"
-_SIZE = re.compile(r"(\d+)\s*(?:([KMGTPE])(iB|B)?|B)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+)\s*(?:([KMGTPE])(iB|B)?|B)?", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:
