@@ -1,0 +1,124 @@
+"""May this disk be written? The judgement of law 2 (“no wrong disk”), pure over what ``usage`` saw.
+
+Size is for the caller; that the disk is still the one confirmed is checked again in ``target``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from mediakit.block.usage import Usage
+
+SYSTEM_MOUNTS = ("/", "/usr", "/boot", "/boot/efi", "/efi", "/var", "/home")
+AUTOMOUNT_ROOTS = ("/media/", "/run/media/")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``reason`` and ``hint`` are sentences, empty when the device may be written."""
+
+    allowed: bool
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a device's whole family (partitions and what is stacked on them) is used."""
+
+    mounts: tuple[str, ...] = ()
+    is_swap: bool = False
+    is_booted: bool = False
+    holders: tuple[str, ...] = ()
+    read_only: bool = False
+    size_bytes: int = 0
+
+
+def use_of(numbers: list[str], usage: Usage) -> tuple[tuple[str, ...], bool, bool, bool]:
+    """(mount points, is swap, is the booted medium, is in a btrfs) of a family of device numbers."""
+    everything = _with_loops(numbers, usage)
+    points = dict.fromkeys(p for number in everything for p in usage.mounts.get(number, ()))
+    members = set(everything)
+    return (
+        tuple(points),
+        bool(members & usage.swaps),
+        bool(members & usage.booted),
+        bool(members & usage.btrfs),
+    )
+
+
+def judge(name: str, use: Use) -> Verdict:
+    """May the disk ``name`` be written? The first thing that forbids it, with a way forward."""
+    system = [point for point in use.mounts if point in SYSTEM_MOUNTS]
+    if system:
+        return Verdict(
+            False, f"{name} holds the running system ({', '.join(system)}).", "Choose another disk."
+        )
+    if use.is_booted:
+        return Verdict(False, f"{name} is the medium this machine was started from.", "Choose another disk.")
+    if use.is_swap:
+        return Verdict(False, f"{name} holds swap space in use.", "Choose another disk, or end it: swapoff.")
+    if use.mounts:
+        return Verdict(
+            False, f"{name} is mounted at {_some(use.mounts)}.", "Unmount it first, if it is the right one."
+        )
+    if use.holders:
+        return Verdict(
+            False,
+            f"{name} is held by {_some(use.holders)}.",
+            "Close what uses it first (vgchange -an, cryptsetup close, mdadm --stop).",
+        )
+    if use.size_bytes == 0:
+        return Verdict(False, f"{name} has no medium in it.", "Insert one.")
+    if use.read_only:
+        return Verdict(
+            False,
+            f"{name} is read-only.",
+            "Look for a write-protect switch; a worn-out stick goes read-only.",
+        )
+    return Verdict(True)
+
+
+def judge_file(path: str, usage: Usage, same_file: list[str], writable: bool) -> Verdict:
+    """May the ordinary file ``path`` be written? ``same_file``: numbers of loop devices that it backs."""
+    name = PurePath(path).name
+    if path in usage.swap_files:
+        return Verdict(False, f"{name} is a swap file in use.", "Choose another file.")
+    mounts, swap, booted, _btrfs = use_of(same_file, usage)
+    if booted:
+        return Verdict(False, f"{name} is the medium this machine was started from.", "Choose another file.")
+    if mounts or swap:
+        where = _some(mounts) if mounts else "swap"
+        return Verdict(
+            False, f"{name} is in use: a loop device on it is mounted at {where}.", "Unmount it first."
+        )
+    if not writable:
+        return Verdict(False, f"{name} may not be written by you.", "Change its permissions, or use sudo.")
+    return Verdict(True)
+
+
+def is_automount(points: tuple[str, ...]) -> bool:
+    """Whether a desktop mounted it all by itself (udisks): then unmounting it takes nothing from anybody."""
+    return bool(points) and all(point.startswith(AUTOMOUNT_ROOTS) for point in points)
+
+
+def _with_loops(numbers: list[str], usage: Usage) -> list[str]:
+    """The family and the loop devices whose backing file lies on a mounted member of it."""
+    found = list(numbers)
+    for number in found:
+        points = [point.rstrip("/") + "/" for point in usage.mounts.get(number, ())]
+        for loop, backing in usage.loops.items():
+            if loop not in found and _deepest_mount(backing, usage) in points:
+                found.append(loop)
+    return found
+
+
+def _deepest_mount(path: str, usage: Usage) -> str:
+    points = (p.rstrip("/") + "/" for points in usage.mounts.values() for p in points)
+    return max((p for p in points if path.startswith(p)), key=len, default="")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

@@ -1,0 +1,149 @@
+"""What each disk is, and why it may not be written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mediakit import run
+from mediakit.block import safety, usage
+from mediakit.block.devices import describe, list_devices
+from mediakit.block.safety import Use, judge
+from mediakit.block.target import create_file, open_target
+from mediakit.block.usage import Usage
+from mediakit.errors import RefusedError
+from mediakit.units import MIB
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Iterator[str]:
+    create_file(tmp_path / "backing.img", 16 * MIB)
+    device = run.run(["losetup", "-f", "--show", str(tmp_path / "backing.img")], timeout=20).text.strip()
+    yield device
+    run.run(["losetup", "-d", device], timeout=20)
+
+
+def test_the_disk_of_the_running_system_is_listed_and_refused() -> None:
+    root = [d for d in list_devices() if "/" in d.mounts]
+    for device in root:
+        assert not device.allowed
+        assert "running system" in device.reason
+        with pytest.raises(RefusedError), open_target(device.path):
+            pass
+
+
+def test_sizes_agree_with_lsblk() -> None:
+    listed = json.loads(run.run(["lsblk", "-bdJ", "-o", "PATH,SIZE,LOG-SEC"], timeout=20).text)
+    sizes = {entry["path"]: (int(entry["size"]), int(entry["log-sec"])) for entry in listed["blockdevices"]}
+    for device in list_devices():
+        assert sizes[device.path] == (device.size_bytes, device.sector_bytes)
+
+
+@pytest.mark.root
+def test_a_mounted_disk_and_the_file_behind_it_are_refused(loop: str, tmp_path: Path) -> None:
+    run.run(["mke2fs", "-q", "-t", "ext4", loop], timeout=30)
+    assert describe(loop).allowed
+    place = tmp_path / "mount point"
+    place.mkdir()
+    run.run(["mount", loop, str(place)], timeout=20)
+    try:
+        device, file = describe(loop), describe(tmp_path / "backing.img")
+        assert device.mounts == (str(place),)
+        assert not device.allowed and "mounted" in device.reason
+        assert not file.allowed and "loop device" in file.reason
+        for path in (loop, tmp_path / "backing.img"):
+            with pytest.raises(RefusedError), open_target(path):
+                pass
+    finally:
+        run.run(["umount", str(place)], timeout=20)
+    assert describe(loop).allowed
+
+
+@pytest.mark.root
+def test_a_partition_is_refused_as_a_disk_yet_can_be_opened_on_purpose(loop: str) -> None:
+    run.run(["addpart", loop, "1", "2048", "8192"], timeout=20)
+    part = describe(loop + "p1")
+    assert part.is_partition and not part.allowed and "partition" in part.reason
+    with pytest.raises(RefusedError), open_target(part.path):
+        pass
+    with open_target(part.path, partition=True) as target:
+        assert target.size_bytes == 4 * MIB
+        target.write(0, b"slot")
+    run.run(["mke2fs", "-q", part.path], timeout=30)
+    place = Path("/run") / Path(part.path).name
+    place.mkdir(exist_ok=True)
+    run.run(["mount", part.path, str(place)], timeout=20)
+    try:
+        assert not describe(loop).allowed, "a mounted partition makes its disk unsafe"
+        with pytest.raises(RefusedError), open_target(part.path, partition=True):
+            pass
+    finally:
+        run.run(["umount", str(place)], timeout=20)
+        place.rmdir()
+        run.run(["delpart", loop, "1"], timeout=20)
+
+
+@pytest.mark.root
+def test_swap_in_use_is_refused(loop: str, tmp_path: Path) -> None:
+    run.run(["mkswap", loop], timeout=20)
+    assert describe(loop).allowed
+    if run.run(["swapon", loop], timeout=20, check=False).status:
+        now = Usage(swaps=frozenset({"7:0"}))  # a kernel without swap: the judgement alone
+        assert safety.use_of(["7:0"], now)[1]
+        return
+    try:
+        assert "swap" in describe(loop).reason
+    finally:
+        run.run(["swapoff", loop], timeout=20)
+
+
+@pytest.mark.root
+def test_the_booted_medium_is_refused(loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = tmp_path / "boot.json"
+    boot.write_text(json.dumps({"schema": 1, "kind": "medium", "device": loop, "disk": loop}))
+    monkeypatch.setattr(usage, "BOOT_JSON", boot)
+    assert "started from" in describe(loop).reason
+    assert "started from" in describe(tmp_path / "backing.img").reason
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (Use(mounts=("/mnt", "/boot/efi")), "running system"),
+        (Use(is_booted=True), "started from"),
+        (Use(is_swap=True), "swap"),
+        (Use(mounts=("/media/me/STICK",)), "mounted"),
+        (Use(holders=("LVM vg0-root",)), "LVM vg0-root"),
+        (Use(size_bytes=0), "no medium"),
+        (Use(size_bytes=9, read_only=True), "read-only"),
+    ],
+)
+def test_each_refusal_says_why_and_what_to_do(use: Use, words: str) -> None:
+    verdict = judge("/dev/sdx", use)
+    assert not verdict.allowed
+    assert words in verdict.reason
+    assert verdict.hint
+
+
+def test_an_idle_disk_is_allowed() -> None:
+    assert judge("/dev/sdx", Use(size_bytes=MIB)).allowed
+
+
+def test_a_mounted_loop_device_marks_the_disk_that_holds_its_file() -> None:
+    now = Usage(
+        mounts={"8:1": ("/run/live",), "7:0": ("/",), "9:9": ("/other",)},
+        loops={"7:0": "/run/live/root.squashfs"},
+    )
+    mounts, *_ = safety.use_of(["8:0", "8:1"], now)
+    assert mounts == ("/run/live", "/")
+    assert "running system" in judge("/dev/sda", Use(mounts=mounts)).reason
+    assert safety.use_of(["9:9"], now)[0] == ("/other",)
+
+
+def test_mountinfo_is_read_with_its_escapes() -> None:
+    line = r"36 35 0:40 / /mnt/a\040b rw,noatime shared:1 - btrfs /dev/sda2 rw,subvol=/"
+    assert usage.parse_mountinfo(line) == [("0:40", "/mnt/a b", "/dev/sda2")]
+    assert usage.parse_mountinfo("garbage\n\n") == []
