@@ -24,8 +24,8 @@ _GRUB_PC = "usr/lib/grub/i386-pc"
 _FORMAT = 1  # raise it when the way things are made below changes
 
 _COMMON = """
-    biosdisk part_gpt part_msdos squash4 gzio xzio loadenv test true regexp normal configfile echo serial terminal
-    search search_fs_file linux boot ls cat sleep minicmd reboot halt memdisk tar chain probe
+    biosdisk part_gpt part_msdos squash4 gzio xzio loadenv test true regexp normal configfile echo serial
+    terminal search search_fs_file linux boot ls cat sleep minicmd reboot halt memdisk tar chain probe
 """
 DISK_MODULES = (*_COMMON.split(), "fat", "multiboot2", "search_fs_uuid", "search_label", "ext2")
 MEDIUM_MODULES = (*_COMMON.split(), "iso9660", "fat", "loopback", "drivemap", "udf")
