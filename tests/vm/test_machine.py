@@ -80,7 +80,7 @@ def test_a_missing_disk_is_a_sentence(tmp_path: Path, tcg: Accelerator) -> None:
 def test_the_accelerator_is_found_by_trying_and_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert accel.boots("tcg", 30)
+    assert accel.seconds_to_boot("tcg", 30) is not None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("MEDIAKIT_ACCEL", raising=False)
     calls = []
@@ -126,3 +126,15 @@ def test_the_verb_attaches_an_iso_as_cd_and_never_writes_to_it(tmp_path: Path) -
     assert replace(as_stick, disks=()) != as_stick
     with pytest.raises(SourceError):
         boot.make_spec(arguments(str(tmp_path / "none.iso")))
+
+
+@pytest.mark.parametrize(
+    ("kvm", "tcg_seconds", "chosen"), [(None, 0.2, "tcg"), (3.6, 0.2, "tcg"), (0.2, 0.2, "kvm")]
+)
+def test_kvm_is_taken_only_where_it_helps(
+    monkeypatch: pytest.MonkeyPatch, kvm: float | None, tcg_seconds: float, chosen: str
+) -> None:
+    monkeypatch.setattr(accel.os, "access", lambda *_: True)
+    times = {"kvm": kvm, "tcg": tcg_seconds}
+    monkeypatch.setattr(accel, "seconds_to_boot", lambda name, _: times[name])
+    assert accel.try_kvm().name == chosen

@@ -67,3 +67,10 @@ def test_text_becomes_key_codes() -> None:
     assert [keys.character(c) for c in "aZ?"] == [["a"], ["shift", "z"], ["shift", "slash"]]
     assert keys.combination("ctrl-alt-f2") == ["ctrl", "alt", "f2"]
     assert keys.combination("-") == ["minus"]
+
+
+def test_linux_draws_some_letters_otherwise() -> None:
+    ours = {character: bits for bits, character in fonts.linux().glyphs.items()}
+    rom = {character: bits for bits, character in fonts.vga().glyphs.items()}
+    assert ours["m"] != rom["m"] and ours["a"] == rom["a"]
+    assert set(ours) >= set(map(chr, range(32, 127)))
