@@ -22,6 +22,7 @@ INSTALLER_PATH = "/engine/installer.squashfs"
 SCHEMA = 1
 MAX_BYTES = 16 << 20
 """No manifest is larger; a reader stops there."""
+MAX_AREAS = 64
 
 _VERSION = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){1,3}")
 _WHERE = "The manifest"
@@ -115,6 +116,8 @@ def parse(data: bytes) -> Manifest:
     fields.schema(SCHEMA)
     files = tuple(parse_file(entry) for entry in fields.objects("files"))
     areas = tuple(_area(entry) for entry in fields.objects("areas"))
+    if len(areas) > MAX_AREAS:
+        raise FormatError(f"{_WHERE} lists {len(areas)} areas; none has more than {MAX_AREAS}.")
     _must_be_unique([entry.path for entry in files], "file")
     _must_be_unique([area.name for area in areas], "area")
     return Manifest(

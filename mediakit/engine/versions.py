@@ -1,6 +1,6 @@
 """The order of versions, and what it allows: upgrades between Engines, VMs on Engines, drivers in VMs. Pure.
 
-A VM that a Synchronizer published says the oldest Engine it runs on (``min_engine``); the paravirtual driver in
+A VM that a Synchronizer published says the oldest Engine it runs on (``min_engine``); the driver in
 a VM is older or newer than the one that an Engine brings (``pv_driver``).
 """
 

@@ -1,0 +1,55 @@
+"""``mediakit verify``: print what ``engine.verify`` found, as sentences or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mediakit.engine.verify import Verification
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE|DEVICE", type=Path, help="an ISO, a stick, a mounted medium")
+    parser.add_argument(
+        "--key", metavar="PUB", type=Path, help="trust this minisign public key, and only this one"
+    )
+    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    import json
+
+    from mediakit.cli.progress import observer
+    from mediakit.engine import keys
+    from mediakit.engine.verify import verify
+    from mediakit.progress import Event
+
+    trusted = None if arguments.key is None else (keys.load_key_file(arguments.key),)
+    with observer(arguments.progress, quiet=arguments.json) as watch:
+        found = verify(arguments.image, trusted, observer=watch)
+        if arguments.progress == "json":
+            watch(Event("result", str(arguments.image), result=found.to_json()))
+    if arguments.progress != "json":
+        print(json.dumps(found.to_json(), indent=2) if arguments.json else describe(found))
+    return found.exit_status
+
+
+def describe(found: Verification) -> str:
+    """The result for people."""
+    heads = {
+        "ok": "Every byte is what its maker published.",
+        "damaged": "It is damaged.",
+        "untrusted": "It cannot be trusted.",
+        "unchecked": "It was not checked.",
+    }
+    lines = [f"{found.path}: {heads[found.result]}"]
+    for damage in found.damaged:
+        end = damage.offset_bytes + damage.size_bytes
+        lines.append(f"  {damage.path}, bytes {damage.offset_bytes} to {end}: {damage.cause}.")
+    lines += [f"  {note}" for note in found.notes]
+    if found.result == "damaged":
+        lines.append("  Download or copy the image again; write the stick again.")
+    return "\n".join(lines)

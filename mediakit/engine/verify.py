@@ -1,0 +1,244 @@
+"""Is every byte of an image what its maker signed or summed? Reads only, each byte once.
+
+An Engine medium is held against its manifest and signature (``checked_by`` engine), any other image against
+what it carries: isomd5sum's implanted MD5 (md5), ``SHA256SUMS`` or ``md5sum.txt`` (sums). Without any of them
+it is unchecked, which is not the same as good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mediakit.engine import custom, keys, manifest, signature, sums
+from mediakit.engine.image import EngineImage
+from mediakit.engine.manifest import Area, ManifestFile
+from mediakit.engine.signature import PublicKey
+from mediakit.engine.sources import Source, open_source
+from mediakit.engine.sweep import Damage, Item, Piece, is_ascending, sweep, total_bytes
+from mediakit.errors import DeviceError, FormatError, SourceError
+from mediakit.progress import Cancel, Event, Observer, ignore
+
+OK, DAMAGED, UNTRUSTED, UNCHECKED = "ok", "damaged", "untrusted", "unchecked"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """``verify --json`` (FORMATS), with ``notes`` for people: sentences that say what else there is."""
+
+    path: str
+    checked_by: str
+    result: str
+    signature: str | None = None
+    damaged: tuple[Damage, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        return {OK: 0, UNTRUSTED: 6}.get(self.result, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "path": self.path,
+            "checked_by": self.checked_by,
+            "result": self.result,
+            "signature": self.signature,
+            "damaged": [asdict(damage) for damage in self.damaged],
+        }
+
+
+Judge = Callable[[Path, Observer, Cancel], Verification | None]
+"""Another judge (a stick's receipt), asked before sums are looked for; None if it cannot tell."""
+
+
+def verify(
+    path: Path,
+    trusted: Iterable[PublicKey] | None = None,
+    *,
+    observer: Observer = ignore,
+    cancel: Cancel | None = None,
+    judge: Judge | None = None,
+) -> Verification:
+    """Check the image, device or mounted folder at ``path``; SourceError if it is unreadable."""
+    stop = cancel or Cancel()
+    _forget_cached(path)
+    source = open_source(path)
+    try:
+        if source.exists(manifest.PATH):
+            return _Pass(source, observer, stop).engine(
+                keys.built_in() if trusted is None else tuple(trusted)
+            )
+        judged = judge(path, observer, stop) if judge else None
+        return judged or _Pass(source, observer, stop).other()
+    finally:
+        source.close()
+
+
+class _Pass:
+    """One pass over one source."""
+
+    def __init__(self, source: Source, observer: Observer, cancel: Cancel) -> None:
+        self._source, self._observer, self._cancel = source, observer, cancel
+        self._damaged: list[Damage] = []
+        self._items: list[Item] = []
+        self._streams: list[tuple[str, int, str, str]] = []
+
+    def engine(self, trusted: tuple[PublicKey, ...]) -> Verification:
+        image = EngineImage(self._source)
+        checked = image.check_signature(trusted)
+        path = str(self._source.path)
+        try:
+            document = image.manifest
+        except FormatError as error:
+            if checked.is_good:
+                raise
+            return Verification(path, "engine", UNTRUSTED, checked.state, (), (checked.reason, error.message))
+        if checked.state == signature.BAD:
+            return Verification(path, "engine", UNTRUSTED, checked.state, (), (checked.reason,))
+        for entry in document.files:
+            self._add_file(entry, "sha256")
+        notes = self._add_areas(document.areas)
+        customised = custom.load(image, trusted)
+        for entry in customised.files:
+            self._add_file(entry, "sha256")
+        damaged = self._run()
+        if not checked.is_good:
+            notes.append(checked.reason)
+            result = UNTRUSTED
+        elif customised.signature == "bad":
+            notes.append("The list of what was customised has a bad signature.")
+            result = UNTRUSTED
+        else:
+            result = DAMAGED if damaged else OK
+            if checked.key_name:
+                notes.append(f"Signed with: {checked.key_name}.")
+        return Verification(path, "engine", result, checked.state, damaged, (*notes, *customised.notes))
+
+    def other(self) -> Verification:
+        """An image that is not an Engine's: whatever it carries to be checked against."""
+        path = str(self._source.path)
+        try:
+            implanted = sums.implanted_md5(self._source)
+        except FormatError as error:
+            return Verification(path, "none", UNCHECKED, None, (), (error.message,))
+        if implanted is not None:
+            self._add_item(implanted)
+            checked_by, notes = "md5", []
+        else:
+            listed = sums.listed(self._source)
+            if not listed:
+                return Verification(path, "none", UNCHECKED, None, (), (sums.NOTHING,))
+            checked_by, notes = "sums", [f"Checked against {listed[0].source}."]
+            for entry in listed:
+                self._add_sum(entry)
+        damaged = self._run()
+        return Verification(path, checked_by, DAMAGED if damaged else OK, None, damaged, tuple(notes))
+
+    def _add_sum(self, entry: sums.Listed) -> None:
+        if not self._source.exists(entry.path):
+            self._damaged.append(Damage(entry.path, 0, 0, "it is missing"))
+            return
+        size = self._source.size(entry.path)
+        self._add_file(ManifestFile(entry.path, size, entry.digest), entry.algorithm)
+
+    def _add_file(self, entry: ManifestFile, algorithm: str) -> None:
+        if not self._source.exists(entry.path):
+            self._damaged.append(Damage(entry.path, 0, entry.size_bytes, "it is missing"))
+            return
+        spans = self._source.spans(entry.path) if self._source.is_image else ()
+        size = self._source.size(entry.path)
+        start = spans[0][0] if spans else 0
+        if size != entry.size_bytes:
+            cause = f"it has {size} bytes instead of {entry.size_bytes}"
+            self._damaged.append(Damage(entry.path, start, size, cause))
+        elif spans and is_ascending(spans):
+            pieces = tuple(Piece(offset, length) for offset, length in spans if length)
+            self._add_item(Item(entry.path, pieces, entry.sha256, algorithm))
+        else:
+            self._streams.append((entry.path, size, entry.sha256, algorithm))
+
+    def _add_areas(self, areas: tuple[Area, ...]) -> list[str]:
+        if areas and not self._source.is_image:
+            return ["Boot areas outside the files were not checked: this is a folder, not an image."]
+        for area in areas:
+            self._add_item(Item(area.name, _area_pieces(area), area.sha256))
+        return []
+
+    def _add_item(self, item: Item) -> None:
+        """Take ``item`` into the pass, unless the image is too short to have it."""
+        end = max((p.offset_bytes + p.size_bytes for p in item.pieces), default=0)
+        limit = self._source.size_bytes
+        if end > limit:
+            start = max(item.pieces[0].offset_bytes, limit)
+            self._damaged.append(Damage(item.path, start, end - start, "the image ends before it does"))
+        else:
+            self._items.append(item)
+
+    def _run(self) -> tuple[Damage, ...]:
+        whole = total_bytes(self._items) + sum(size for _, size, _, _ in self._streams)
+        meter = _Meter(self._observer, str(self._source.path), whole)
+        damaged = self._damaged + sweep(self._items, self._source.read_at, meter.add, self._cancel)
+        for path, size, digest, algorithm in self._streams:
+            damaged += self._stream(path, size, digest, algorithm, meter)
+        return tuple(damaged)
+
+    def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: _Meter) -> list[Damage]:
+        running, done = hashlib.new(algorithm, usedforsecurity=False), 0
+        try:
+            for block in self._source.stream(path, 0, size):
+                self._cancel.check()
+                running.update(block)
+                done += len(block)
+                meter.add(len(block))
+        except (DeviceError, SourceError):
+            return [Damage(path, done, size - done, "it cannot be read")]
+        return [] if running.hexdigest() == digest else [Damage(path, 0, size, "its content differs")]
+
+
+class _Meter:
+    """Progress of the one phase, ten times a second at most."""
+
+    def __init__(self, observer: Observer, target: str, total: int) -> None:
+        self._observer, self._target, self._total, self._done = observer, target, total, 0
+        self._started = self._last = time.monotonic()
+        observer(Event("phase", target, "check", total_bytes=total))
+
+    def add(self, size: int) -> None:
+        self._done += size
+        now = time.monotonic()
+        if now - self._last < 0.1 and self._done < self._total:
+            return
+        self._last = now
+        speed = self._done / max(now - self._started, 1e-6)
+        rest = (self._total - self._done) / speed if speed else None
+        self._observer(Event("progress", self._target, "check", self._done, self._total, speed, rest))
+
+
+def _area_pieces(area: Area) -> tuple[Piece, ...]:
+    pieces, position = [], 0
+    for hole in area.holes:
+        pieces.append(Piece(area.offset_bytes + position, hole.offset_bytes - position))
+        pieces.append(Piece(area.offset_bytes + hole.offset_bytes, hole.size_bytes, b"\0"))
+        position = hole.offset_bytes + hole.size_bytes
+    pieces.append(Piece(area.offset_bytes + position, area.size_bytes - position))
+    return tuple(piece for piece in pieces if piece.size_bytes)
+
+
+def _forget_cached(path: Path) -> None:
+    """A device is read anew, not from the page cache: what counts is what the stick holds."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return  # opening it properly says what is wrong
+    try:
+        if stat.S_ISBLK(os.fstat(descriptor).st_mode):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
