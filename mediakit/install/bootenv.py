@@ -1,8 +1,8 @@
 """The boot choice of an installed Engine: ``/engine/grubenv`` on its ESP, read and switched.
 
-The file was preallocated by the install. All variables lie in its first 512 bytes, so that every change is one
-sector written in place, which either happened or did not (FORMATS: grubenv; GNU GRUB 2.06 ``lib/envblk.c``).
-Nothing else on the ESP is ever touched here.
+The file was preallocated by the install. All variables lie in its first 512 bytes, so that a change is one
+sector written in place, which either happened or did not (GNU GRUB 2.06 ``lib/envblk.c``). Nothing else on
+the ESP is ever touched here.
 """
 
 from __future__ import annotations
@@ -49,26 +49,36 @@ def locate(reader: Reader, esp_offset: int, esp_size: int) -> int:
 def initial(engine_a: int, engine_b: int, *, mode: str = "normal", good: str = "a") -> dict[str, str]:
     """The boot choice before anything is whole; ``engine_x`` are GPT partition numbers."""
     return {
-        "good": good, "try": "", "tries": "0", "engine_a": f"gpt{engine_a}", "engine_b": f"gpt{engine_b}",
-        "whole_a": "0", "whole_b": "0", "booting": "", "mode": mode,
-    }  # fmt: skip
+        "good": good,
+        "try": "",
+        "tries": "0",
+        "engine_a": f"gpt{engine_a}",
+        "engine_b": f"gpt{engine_b}",
+        "whole_a": "0",
+        "whole_b": "0",
+        "booting": "",
+        "mode": mode,
+    }
 
 
 def build(variables: dict[str, str]) -> bytes:
     """The 1024 bytes of a grubenv; FormatError if the variables leave the first sector."""
-    block = grubenv.build(variables, SIZE_BYTES)
-    if block[SECTOR:].strip(b"#"):
-        raise FormatError("The boot choice does not fit into one sector.")
-    return block
+    return grubenv.build(variables, SIZE_BYTES, limit_bytes=SECTOR)
 
 
 def update(target: Writable, esp_offset: int = 0, *, esp_size: int = 0, **changes: str) -> dict[str, str]:
+    """``change`` with the variables as keywords; ``try_`` stands for ``try``."""
+    wanted = {name.rstrip("_"): value for name, value in changes.items()}
+    return change(target, wanted, esp_offset, esp_size=esp_size)
+
+
+def change(
+    target: Writable, wanted: dict[str, str], esp_offset: int = 0, *, esp_size: int = 0
+) -> dict[str, str]:
     """Change variables of the boot choice in ONE 512-byte write, flushed and read back; returns all of them.
 
-    ``try_`` stands for ``try``. ``esp_size`` 0 means up to the end of the target. DeviceError when what is
-    read back differs.
+    ``esp_size`` 0 means up to the end of the target. DeviceError when what is read back differs.
     """
-    wanted = {name.rstrip("_"): value for name, value in changes.items()}
     for name in wanted:
         if name not in VARIABLES:
             raise FormatError(f"“{name}” is no variable of the boot choice.")

@@ -161,7 +161,9 @@ class Detection:
     def from_json(document: object) -> Detection:
         """The reverse of ``to_json``; FormatError when it is not such a document."""
         if not isinstance(document, dict) or document.get("schema") != 1:
-            raise FormatError("This is not a recorded machine of schema 1.", "Record it again: detect --save.")
+            raise FormatError(
+                "This is not a recorded machine of schema 1.", "Record it again: detect --save."
+            )
         loaded = _load(Detection, document, "")
         assert isinstance(loaded, Detection)
         return loaded

@@ -1,0 +1,222 @@
+"""The steps of a fresh install and of a reinstall: layout 2 on a whole disk, bootable only at the very end.
+
+Order (law 4): old boot code and tables go first; then a table, an ESP without its loader's directory sector,
+core, slot, filesystems; the slot is read back and marked whole; last the loader's directory sector, and last
+of all the MBR's boot code. Every step can be done again: an interrupted install starts over.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mediakit.block.target import Target
+from mediakit.engine import layout
+from mediakit.engine.manifest import PATH, SIGNATURE_PATH
+from mediakit.errors import DeviceError, FormatError, RefusedError
+from mediakit.formats import gpt, mbr
+from mediakit.install import bootenv, bootloader, filesystems, journal, payload, state, windows
+from mediakit.install.choice import Settings
+from mediakit.install.plan import InstallPlan
+from mediakit.install.windows import Window
+from mediakit.progress import Cancel, Observer
+from mediakit.units import MIB, SECTOR
+
+RECEIPT_PATH = "/engine/receipt.json"
+
+
+@dataclass
+class Fresh:
+    """One fresh install under way; the methods are the steps, named by their keys."""
+
+    target: Target
+    plan: InstallPlan
+    image: payload.Image
+    observer: Observer
+    cancel: Cancel
+    install_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    boot_files: dict[str, bytes] = field(default_factory=dict)
+    esp: bootloader.EspImage | None = None
+    journal: journal.Journal | None = None
+
+    def prepare(self) -> None:
+        """Read and check what a later step needs, before the first byte is written."""
+        names = [*bootloader.ESP_FILES, "boot.img", "core.img"]
+        for name in names:
+            path = bootloader.FOLDER + name
+            if name in bootloader.OPTIONAL and not self.image.exists(path):
+                continue
+            self.boot_files[name] = payload.read_checked(self.image, path)
+        if self.plan.keep_vms:
+            self._check_kept()
+
+    def clear(self) -> None:
+        """Nothing on the disk boots from here on."""
+        if self.plan.keep_vms:
+            self.target.zero(0, mbr.BOOT_CODE_BYTES)
+            window = self._window(windows.ESP)
+            window.zero(0, MIB)
+        else:
+            edge = min(MIB, self.target.size_bytes // 2)
+            self.target.zero(0, edge)
+            self.target.zero(self.target.size_bytes - edge, edge)
+        self.target.flush()
+
+    def table(self) -> None:
+        """A protective MBR without boot code and a GPT: backup, array, last the one header that counts."""
+        if self.plan.keep_vms:
+            return
+        sector = self.target.sector_bytes
+        partitions = partitions_of(self.target.size_bytes, sector, self.image.manifest.system.size_bytes)
+        primary, backup = gpt.lay_out(partitions, uuid.uuid4(), self.target.size_bytes, sector)
+        total = self.target.size_bytes // sector
+        protective = replace(mbr.protective(total), disk_id=secrets.randbits(32) | 1)
+        self.target.write(0, protective.build().ljust(sector, b"\0"))
+        for side in (backup.build(sector), primary.build(sector)):
+            self.target.write(side.array_offset, side.array)
+            self.target.flush()
+            self.target.write(side.header_offset, side.header)
+            self.target.flush()
+        self.target.reread_partitions()
+        for name in (windows.SLOT_NAMES["a"], windows.SLOT_NAMES["b"], windows.VMS):
+            self._window(name).zero(0, 64 * 1024)
+
+    def make_esp(self) -> None:
+        """The ESP without the directory sector that leads to the loader; the core beside it."""
+        found = windows.partitions(self.target)
+        number = {name: index for name, (index, _) in found.items()}
+        environment = bootenv.initial(
+            number["engine-a"], number["engine-b"], mode=self.plan.choice.settings.mode
+        )
+        region = journal.plan_bytes(self.plan.to_journal())
+        files = bootloader.esp_files(self.boot_files, environment, region)
+        files[RECEIPT_PATH] = self._receipt()
+        window = self._window(windows.ESP)
+        sector = self.target.sector_bytes
+        self.esp = bootloader.esp_image(
+            window.size_bytes, sector, window.start // sector, files, secrets.randbits(32)
+        )
+        bootloader.write_esp(window, self.esp)
+        bios = self._window(windows.BIOS)
+        bootloader.check_room(self.boot_files["core.img"], bios.size_bytes)
+        bios.write(0, bootloader.patched_core(self.boot_files["core.img"], bios.start // SECTOR))
+        bios.flush()
+        self.journal = journal.Journal.locate(self.target, window.start, window.size_bytes)
+        self.journal.resume(self.plan.to_journal(), 0)
+
+    def slot(self) -> None:
+        """The system image into slot a."""
+        payload.write_slot(self._window("engine-a"), self.image, self.plan.disk, self.observer, self.cancel)
+        self._window("engine-b").zero(0, 64 * 1024)
+
+    def verify(self) -> None:
+        """Slot a read back."""
+        entry = self.image.manifest.system
+        payload.verify_slot(self._window("engine-a"), entry, self.plan.disk, self.observer, self.cancel)
+
+    def state(self) -> None:
+        """The state partition with the first slot's settings, manifest and signature."""
+        with tempfile.TemporaryDirectory(prefix="engine-new-state-") as folder:
+            root = Path(folder)
+            root.chmod(0o755)
+            slot = root / "slots" / "a"
+            (slot / "ssh").mkdir(parents=True)
+            (root / "logs").mkdir()
+            document = state.dumps(settings_document(self.plan.choice.settings))
+            (slot / state.NAME).write_text(document)
+            (slot / state.NAME).chmod(0o600)
+            (slot / Path(PATH).name).write_bytes(self.image.manifest_bytes)
+            if self.image.signature_text is not None:
+                (slot / Path(SIGNATURE_PATH).name).write_text(self.image.signature_text)
+            filesystems.make_ext4(self._window(windows.STATE), "engine-state", root, reserved_percent=1)
+
+    def vms(self) -> None:
+        """The VM store, empty."""
+        filesystems.make_ext4(self._window(windows.VMS), "engine-vms")
+
+    def whole(self) -> None:
+        """Slot a may be started."""
+        window = self._window(windows.ESP)
+        bootenv.update(self.target, window.start, esp_size=window.size_bytes, whole_a="1")
+
+    def boot(self) -> None:
+        """The loader's directory sector, then the MBR's boot code, each flushed and read back."""
+        assert self.esp is not None
+        window = self._window(windows.ESP)
+        self._put(window.start + self.esp.held_offset, self.esp.held)
+        if self.target.sector_bytes == SECTOR:
+            old = self.target.read(0, SECTOR)
+            core_lba = self._window(windows.BIOS).start // SECTOR
+            self._put(0, bootloader.mbr_sector(self.boot_files["boot.img"], old, core_lba))
+
+    def _put(self, offset: int, data: bytes) -> None:
+        self.target.write(offset, data)
+        self.target.flush()
+        if self.target.read(offset, len(data)) != data:
+            raise DeviceError("A boot sector was written, and reads back different.", "Replace the disk.")
+
+    def _window(self, name: str) -> Window:
+        found = windows.partitions(self.target).get(name)
+        if found is None:
+            raise FormatError(f"The disk has no partition {name}.", "Install without keeping the VMs.")
+        return found[1]
+
+    def _check_kept(self) -> None:
+        found = windows.partitions(self.target)
+        missing = [name for name in windows.LAYOUT_2 if name not in found]
+        if missing:
+            raise RefusedError(
+                f"This disk lacks the partition {missing[0]}, so its VM store cannot be kept in place.",
+                "Repair its partition table first, or save the VMs elsewhere.",
+            )
+        need, room = self.image.manifest.system.size_bytes, found["engine-a"][1].size_bytes
+        if need > room:
+            raise RefusedError(
+                f"The new system needs {need} bytes, the slots beside the kept VM store have {room}.",
+                "Save the VMs elsewhere and install without keeping them.",
+            )
+
+    def _receipt(self) -> bytes:
+        manifest = self.image.manifest
+        document = {
+            "schema": 1,
+            "install_id": self.install_id,
+            "layout": 2,
+            "version": manifest.version,
+            "build": manifest.build,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        return (json.dumps(document, sort_keys=True) + "\n").encode()
+
+
+def partitions_of(size_bytes: int, sector_bytes: int, system_bytes: int) -> list[gpt.GptPartition]:
+    """Layout 2 as GPT entries with new unique ids."""
+    return [
+        gpt.GptPartition(
+            part.index,
+            part.name,
+            part.type_guid,
+            uuid.uuid4(),
+            part.start_lba(sector_bytes),
+            part.end_lba(sector_bytes),
+        )
+        for part in layout.layout_2(size_bytes, system_bytes, sector_bytes)
+    ]
+
+
+def settings_document(settings: Settings) -> state.Document:
+    """``state.json`` of a new Engine."""
+    return state.State(
+        host_name=settings.host_name,
+        language=settings.language,
+        keyboard=settings.keyboard,
+        time_zone=settings.time_zone,
+        admin_password_hash=settings.admin_password_hash,
+        network=settings.network,
+        licence_accepted=settings.licence_accepted,
+    ).to_json()

@@ -1,0 +1,362 @@
+"""What will happen, as data: made without side effects, printed by ``--dry-run``, shown on the summary
+screen, stored in the journal, and only then executed. Same detection, choice and image: the same plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
+from typing import Any, Protocol
+
+from mediakit.engine.manifest import Manifest
+from mediakit.errors import RefusedError, UsageError
+from mediakit.install import offers
+from mediakit.install.choice import Choice
+from mediakit.install.machine import DetectedEngine, Detection, Disk, Offer
+from mediakit.units import format_size
+
+SYSTEMS = frozenset(
+    {
+        "ntfs",
+        "BitLocker",
+        "LVM2_member",
+        "linux_raid_member",
+        "crypto_LUKS",
+        "ext2",
+        "ext3",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "vfat",
+        "exfat",
+        "zfs_member",
+        "hfsplus",
+        "apfs",
+        "swap",
+        "iso9660",
+        "udf",
+        "squashfs",
+        "VMFS_volume_member",
+        "ReFS",
+        "f2fs",
+        "isw_raid_member",
+        "ddf_raid_member",
+        "unknown",
+    }
+)
+
+
+class HasManifest(Protocol):
+    """An Engine image, as far as a plan looks at it."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One journaled step; ``cancel`` says whether one may stop before it."""
+
+    n: int
+    key: str
+    what: str
+    bytes: int = 0
+    cancel: bool = True
+
+
+@dataclass(frozen=True)
+class InstallPlan:
+    """A plan; ``already`` means that there is nothing to do. Serial and size are checked again."""
+
+    id: str
+    action: str
+    disk: str
+    keeps: tuple[str, ...]
+    rewrites: tuple[str, ...]
+    loses: tuple[str, ...]
+    steps: tuple[Step, ...]
+    slot: str = ""
+    install_id: str = ""
+    version: str = ""
+    build: int = 0
+    system_sha256: str = ""
+    serial: str = ""
+    size_bytes: int = 0
+    keep_vms: bool = False
+    already: bool = False
+    notes: tuple[str, ...] = ()
+    choice: Choice = field(default_factory=lambda: Choice("", ""), repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as ``install --json`` prints it (FORMATS)."""
+        return {
+            "id": self.id,
+            "action": self.action,
+            "disk": self.disk,
+            "keeps": list(self.keeps),
+            "rewrites": list(self.rewrites),
+            "loses": list(self.loses),
+            "steps": [{"n": s.n, "what": s.what, "bytes": s.bytes, "cancel": s.cancel} for s in self.steps],
+        }
+
+    def to_journal(self) -> dict[str, Any]:
+        """What the journal keeps: the plan and what continuing it needs; never a secret."""
+        return self.to_json() | {
+            "slot": self.slot,
+            "install_id": self.install_id,
+            "version": self.version,
+            "build": self.build,
+            "system_sha256": self.system_sha256,
+            "keep_vms": self.keep_vms,
+        }
+
+    @property
+    def total_bytes(self) -> int:
+        """What all steps write and read back."""
+        return sum(step.bytes for step in self.steps)
+
+
+def make_plan(detection: Detection, choice: Choice, image: HasManifest | None) -> InstallPlan:
+    """The plan for a choice; RefusedError with the offer's own words when it is not possible."""
+    disk = detection.disk(choice.disk)
+    if disk is None:
+        raise UsageError(
+            f"{choice.disk} is not among the disks that were looked at.", "Choose a listed disk."
+        )
+    engine = find_engine(disk, choice)
+    action = _resolve(choice, engine)
+    manifest = image.manifest if image is not None else None
+    if action == "upgrade" and engine and manifest and offers.is_same(engine.version, engine.build, manifest):
+        return _plan(disk, choice, action, manifest, engine, already=True)
+    offer = _offer(disk, engine, action)
+    if not offer.allowed:
+        raise RefusedError(offer.reason, offer.way_forward)
+    if action in ("fresh", "reinstall"):
+        check_wipe(disk, choice)
+        assert manifest is not None
+        return _whole_disk(disk, choice, action, manifest, engine)
+    assert engine is not None
+    if action == "rollback":
+        return _rollback(disk, choice, engine)
+    assert manifest is not None
+    return _into_slot(disk, choice, action, manifest, engine)
+
+
+def find_engine(disk: Disk, choice: Choice) -> DetectedEngine | None:
+    """The Engine that the choice means; UsageError when several are there and none is named."""
+    if choice.install_id:
+        for engine in disk.engines:
+            if engine.install_id == choice.install_id:
+                return engine
+        raise RefusedError(f"There is no Engine {choice.install_id} on {disk.path}.", "Detect again.")
+    if len(disk.engines) > 1:
+        raise UsageError(f"{disk.path} holds several Engines.", "Name one by its install id.")
+    return disk.engines[0] if disk.engines else None
+
+
+def is_nothing_lost(disk: Disk) -> bool:
+    """Whether the disk holds nothing that a fresh install would destroy."""
+    return not disk.engines and not any(content.kind in SYSTEMS for content in disk.contents)
+
+
+def check_wipe(disk: Disk, choice: Choice) -> None:
+    """RefusedError unless what is destroyed was named: serial, file name or install id (law 2)."""
+    if is_nothing_lost(disk):
+        return
+    name = PurePath(disk.path).name
+    is_file = disk.bus == "file" or not disk.path.startswith("/dev/")
+    known = {engine.install_id for engine in disk.engines} | {name if is_file else disk.serial}
+    what = describe_loss(disk)
+    if choice.wipe and choice.wipe in known - {""}:
+        return
+    expected = name if is_file else disk.serial or next(iter(known - {""}), "")
+    if choice.wipe:
+        raise RefusedError(
+            f"“{choice.wipe}” is not the identity of {disk.path}, which holds {what}.",
+            f"To destroy it, name it: --wipe {expected}",
+        )
+    raise RefusedError(f"{disk.path} holds {what}.", f"To destroy it, name it: --wipe {expected}")
+
+
+def describe_loss(disk: Disk) -> str:
+    """What the disk holds, in a few words."""
+    words = [f"Engine {engine.version}".rstrip() for engine in disk.engines]
+    if not words:
+        kinds = dict.fromkeys(c.what or c.kind for c in disk.contents if c.kind in SYSTEMS)
+        words = list(kinds)[:4]
+    return ", ".join(words) or "nothing"
+
+
+def _resolve(choice: Choice, engine: DetectedEngine | None) -> str:
+    if choice.action == "continue":
+        offer = (
+            engine.offer("continue") if engine else Offer("continue", False, "Nothing was interrupted here.")
+        )
+        if not offer.allowed:
+            raise RefusedError(offer.reason, offer.way_forward)
+        return _interrupted_action(offer)
+    return choice.action
+
+
+def _interrupted_action(offer: Offer) -> str:
+    return offer.reason.split("“")[1].split("”")[0]
+
+
+def _offer(disk: Disk, engine: DetectedEngine | None, action: str) -> Offer:
+    if action == "fresh":
+        return disk.offer("fresh")
+    if action == "reinstall" and engine is None:
+        return disk.offer("fresh")
+    if engine is None:
+        return Offer(action, False, f"There is no Engine on {disk.path}.", "Choose a fresh install.")
+    return engine.offer(action)
+
+
+def _whole_disk(
+    disk: Disk, choice: Choice, action: str, manifest: Manifest, engine: DetectedEngine | None
+) -> InstallPlan:
+    keep = action == "reinstall" and choice.keep_vms and engine is not None
+    size = manifest.system.size_bytes
+    steps = [
+        ("clear", "Make the old contents unbootable", 0),
+        ("table", "Keep the partition table" if keep else "Write a new partition table", 0),
+        ("esp", "Write the boot partition", 0),
+        ("slot", f"Write Engine {manifest.version} into slot a", size),
+        ("verify", "Read slot a back and compare it with the manifest", size),
+        ("state", "Make the state partition", 0),
+    ]
+    if not keep:
+        steps.append(("vms", "Make the VM store", 0))
+    steps += [("whole", "Mark slot a as whole", 0), ("boot", "Make the disk bootable", 0)]
+    vms = [f"VM “{vm.name}” ({format_size(vm.size_bytes)})" for vm in engine.vms] if engine else []
+    loses: list[str] = []
+    if engine is not None:
+        loses.append(f"Engine {engine.version} with its settings, users and registration")
+    elif not is_nothing_lost(disk):
+        loses += [
+            f"{c.what or c.kind} ({format_size(c.size_bytes)})" for c in disk.contents if c.kind in SYSTEMS
+        ]
+    keeps = [*vms, "The VM store, byte for byte"] if keep else []
+    rewrites = ["Boot partition, system slot a and state"] if keep else [f"The whole disk {disk.path}"]
+    return _plan(
+        disk,
+        choice,
+        action,
+        manifest,
+        engine,
+        steps=steps,
+        slot="a",
+        keep_vms=keep,
+        keeps=keeps,
+        rewrites=rewrites,
+        loses=loses if keep else [*loses, *vms],
+    )
+
+
+def _into_slot(
+    disk: Disk, choice: Choice, action: str, manifest: Manifest, engine: DetectedEngine
+) -> InstallPlan:
+    slot = _inactive(engine)
+    size = manifest.system.size_bytes
+    old = next((s for s in engine.slots if s.name == slot), None)
+    steps = [
+        ("unmark", f"Mark slot {slot} as not whole", 0),
+        ("slot", f"Write Engine {manifest.version} into slot {slot}", size),
+        ("verify", f"Read slot {slot} back and compare it with the manifest", size),
+        ("state", f"Copy the settings for slot {slot}", 0),
+        ("whole", f"Mark slot {slot} as whole", 0),
+        ("try", f"Try slot {slot} at the next start", 0),
+    ]
+    keeps = [
+        f"Engine {engine.version}, to fall back to",
+        "Settings, users, registration",
+        "The VM store, byte for byte",
+    ]
+    keeps += [f"VM “{vm.name}” ({format_size(vm.size_bytes)})" for vm in engine.vms]
+    loses = [f"Engine {old.version} in slot {slot}"] if old is not None and old.version else []
+    return _plan(
+        disk,
+        choice,
+        action,
+        manifest,
+        engine,
+        steps=steps,
+        slot=slot,
+        keeps=keeps,
+        rewrites=[f"System slot {slot}"],
+        loses=loses,
+    )
+
+
+def _rollback(disk: Disk, choice: Choice, engine: DetectedEngine) -> InstallPlan:
+    keeps = ["Both system slots", "Settings, users, registration", "The VM store, byte for byte"]
+    if engine.state in ("trial", "interrupted"):
+        steps = [("untry", "Stay with the Engine that last called itself good", 0)]
+        slot = ""
+    else:
+        slot = _inactive(engine)
+        steps = [("try", f"Try slot {slot} at the next start", 0)]
+    return _plan(
+        disk,
+        choice,
+        "rollback",
+        None,
+        engine,
+        steps=steps,
+        slot=slot,
+        keeps=keeps,
+        rewrites=["The boot choice"],
+    )
+
+
+def _inactive(engine: DetectedEngine) -> str:
+    good = next((slot.name for slot in engine.slots if slot.state == "good"), "a")
+    return "b" if good == "a" else "a"
+
+
+def _plan(
+    disk: Disk,
+    choice: Choice,
+    action: str,
+    manifest: Manifest | None,
+    engine: DetectedEngine | None,
+    *,
+    steps: list[tuple[str, str, int]] | None = None,
+    slot: str = "",
+    keep_vms: bool = False,
+    already: bool = False,
+    keeps: list[str] | None = None,
+    rewrites: list[str] | None = None,
+    loses: list[str] | None = None,
+) -> InstallPlan:
+    numbered = tuple(
+        Step(n, key, what, size, cancel=key not in ("whole", "try", "boot"))
+        for n, (key, what, size) in enumerate(steps or [], 1)
+    )
+    notes = []
+    if engine is not None and engine.registration is not None and action in ("upgrade", "repair"):
+        notes.append(f"This Engine belongs to {engine.registration.server}, which usually upgrades it.")
+    plan = InstallPlan(
+        id="",
+        action=action,
+        disk=disk.path,
+        keeps=tuple(keeps or ()),
+        rewrites=tuple(rewrites or ()),
+        loses=tuple(loses or ()),
+        steps=numbered,
+        slot=slot,
+        install_id=engine.install_id if engine else "",
+        version=manifest.version if manifest else "",
+        build=manifest.build if manifest else 0,
+        system_sha256=manifest.system.sha256 if manifest else "",
+        serial=disk.serial,
+        size_bytes=disk.size_bytes,
+        keep_vms=keep_vms,
+        already=already,
+        notes=tuple(notes),
+        choice=choice,
+    )
+    seed = json.dumps(plan.to_journal() | {"settings": asdict(choice.settings)}, sort_keys=True, default=str)
+    return InstallPlan(**{**plan.__dict__, "id": hashlib.sha256(seed.encode()).hexdigest()[:32]})
