@@ -1,0 +1,236 @@
+"""An upgrade 5.0 → 5.1 on a file: what changes, what does not, and what a cut at every step leaves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mediakit import run
+from mediakit.block.target import open_target
+from mediakit.engine.manifest import SYSTEM_PATH
+from mediakit.errors import RefusedError, TrustError
+from mediakit.install import bootenv, journal, windows
+from mediakit.install.choice import Choice
+from mediakit.install.detect import detect
+from mediakit.install.execute import Result, execute
+from mediakit.install.machine import DetectedEngine
+from mediakit.install.plan import make_plan
+from mediakit.install.upgrade import Upgrade
+
+from . import fakes
+
+pytestmark = pytest.mark.root
+
+
+def engine_on(disk: Path, medium: Path | None = None) -> DetectedEngine:
+    if medium is None:
+        return detect([disk]).disks[0].engines[0]
+    with fakes.open_medium(medium) as image:
+        return detect([disk], image).disks[0].engines[0]
+
+
+def act(disk: Path, medium: Path, action: str = "upgrade", **more: object) -> Result:
+    with fakes.open_medium(medium) as image:
+        found = detect([disk], image)
+        return execute(make_plan(found, Choice(action, str(disk), **more), image), image)  # type: ignore[arg-type]
+
+
+def environment(disk: Path) -> dict[str, str]:
+    with open_target(disk, writable=False) as target:
+        esp = windows.partitions(target)["engine-esp"][1]
+        return bootenv.read(esp.reader, 0, esp.size_bytes)
+
+
+def window(disk: Path, name: str) -> tuple[int, int]:
+    with open_target(disk, writable=False) as target:
+        found = windows.partitions(target)[name][1]
+        return found.start, found.size_bytes
+
+
+def hash_of(disk: Path, name: str) -> str:
+    return fakes.digest(disk, *window(disk, name))
+
+
+def set_environment(disk: Path, **changes: str) -> None:
+    with open_target(disk) as target:
+        bootenv.update(target, windows.partitions(target)["engine-esp"][1].start, **changes)
+
+
+def test_an_upgrade_writes_the_other_slot_and_tries_it(installed: Path, medium_51: Path) -> None:
+    kept = {name: hash_of(installed, name) for name in ("engine-a", "engine-vms", "engine-bios")}
+    assert act(installed, medium_51).result == "done"
+    assert kept == {name: hash_of(installed, name) for name in kept}
+    assert environment(installed) == {
+        "good": "a", "try": "b", "tries": "3", "engine_a": "gpt3", "engine_b": "gpt4",
+        "whole_a": "1", "whole_b": "1", "booting": "", "mode": "normal",
+    }  # fmt: skip
+    system = (medium_51 / SYSTEM_PATH.lstrip("/")).read_bytes()
+    start, _ = window(installed, "engine-b")
+    with installed.open("rb") as file:
+        file.seek(start)
+        assert file.read(len(system)) == system
+    engine = engine_on(installed)
+    assert engine.state == "trial"
+    assert [(s.name, s.version, s.state) for s in engine.slots] == [
+        ("a", "5.0", "good"),
+        ("b", "5.1", "trial"),
+    ]
+
+
+def test_the_settings_are_copied_and_the_file_system_stays_clean(
+    installed: Path, medium_51: Path, tmp_path: Path
+) -> None:
+    act(installed, medium_51)
+    start, size = window(installed, "engine-state")
+    image = tmp_path / "state.img"
+    run.run(["dd", f"if={installed}", f"of={image}", "bs=1M", f"skip={start >> 20}", f"count={size >> 20}", "conv=sparse"], timeout=60)  # fmt: skip
+    run.run(["e2fsck", "-f", "-n", str(image)], timeout=60)
+    shown = run.run(["debugfs", "-R", "cat /slots/b/state.json", str(image)], timeout=30)
+    assert json.loads(shown.stdout)["host_name"] == "lab-7"
+    listed = run.run(["debugfs", "-R", "ls -p /slots", str(image)], timeout=30).text
+    assert ".b.new" not in listed and ".b.old" not in listed
+
+
+def test_on_the_boot_partition_only_the_boot_choice_and_the_journal_change(
+    installed: Path, medium_51: Path
+) -> None:
+    start, size = window(installed, "engine-esp")
+    before = installed.read_bytes()[start : start + 64 << 20] if False else _read(installed, start, size)
+    act(installed, medium_51)
+    after = _read(installed, start, size)
+    with open_target(installed, writable=False) as target:
+        esp = windows.partitions(target)["engine-esp"][1]
+        place = bootenv.locate(esp.reader, 0, esp.size_bytes)
+    book = before.find(b"ENGPLAN1")
+    allowed = {place // 512} | set(range(book // 512, (book + journal.SIZE_BYTES) // 512))
+    changed = {
+        n for n in range(size // 512) if before[n * 512 : n * 512 + 512] != after[n * 512 : n * 512 + 512]
+    }
+    assert changed and changed <= allowed
+
+
+def _read(disk: Path, start: int, size: int) -> bytes:
+    with disk.open("rb") as file:
+        file.seek(start)
+        return file.read(size)
+
+
+def test_the_next_upgrade_goes_into_the_slot_that_is_not_good(
+    installed: Path, medium_51: Path, medium_50: Path
+) -> None:
+    act(installed, medium_51)
+    set_environment(installed, good="b", try_="", tries="0")
+    assert engine_on(installed).version == "5.1"
+    offer = engine_on(installed, medium_50).offer("upgrade")
+    assert not offer.allowed and "older" in offer.reason and offer.way_forward
+
+
+def test_the_same_version_again_is_already_there(installed: Path, medium_50: Path) -> None:
+    before = environment(installed)
+    assert act(installed, medium_50).result == "already"
+    assert environment(installed) == before
+
+
+def test_a_rollback_is_a_trial_of_the_other_slot(installed: Path, medium_51: Path) -> None:
+    act(installed, medium_51)
+    set_environment(installed, good="b", try_="", tries="0")
+    found = detect([installed])
+    result = execute(make_plan(found, Choice("rollback", str(installed)), None), None)
+    assert result.result == "done"
+    now = environment(installed)
+    assert (now["good"], now["try"], now["tries"]) == ("b", "a", "3")
+
+
+def test_a_repair_writes_the_same_version_into_the_other_slot(installed: Path, medium_50: Path) -> None:
+    assert act(installed, medium_50, "repair").result == "done"
+    assert environment(installed)["try"] == "b"
+    assert engine_on(installed).slots[1].version == "5.0"
+
+
+class PlugPulled(Exception):
+    pass
+
+
+STEPS = ("unmark", "slot", "verify", "state", "whole", "try_")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cut_at_any_step_leaves_the_old_engine_and_the_next_run_continues(
+    installed: Path, medium_51: Path, step: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(Upgrade, step)
+
+    def cut(self: Upgrade) -> None:
+        if when == "after":
+            original(self)
+        raise PlugPulled
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upgrade, step, cut)
+        with pytest.raises(PlugPulled):
+            act(installed, medium_51)
+    now = environment(installed)
+    assert now["good"] == "a" and now["whole_a"] == "1"
+    assert now["try"] == ("b" if (step, when) == ("try_", "after") else "")
+    engine = engine_on(installed, medium_51)
+    if (step, when) == ("try_", "after"):
+        assert engine.state == "trial"
+        return
+    assert engine.state == "interrupted"
+    assert engine.offer("continue").allowed and engine.offer("rollback").allowed
+    assert act(installed, medium_51, "continue").result == "done"
+    assert environment(installed)["try"] == "b" and environment(installed)["whole_b"] == "1"
+    assert engine_on(installed).state == "trial"
+
+
+def test_an_interrupted_upgrade_can_be_taken_back(
+    installed: Path, medium_51: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(self: Upgrade) -> None:
+        raise PlugPulled
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upgrade, "state", cut)
+        with pytest.raises(PlugPulled):
+            act(installed, medium_51)
+    found = detect([installed])
+    execute(make_plan(found, Choice("rollback", str(installed)), None), None)
+    engine = engine_on(installed)
+    assert engine.state in ("ok", "never_booted") and environment(installed)["try"] == ""
+
+
+def test_a_forged_system_image_is_refused_and_the_old_engine_stays(installed: Path, tmp_path: Path) -> None:
+    folder = fakes.make_medium(tmp_path / "medium", "5.1", 5100)
+    system = folder / SYSTEM_PATH.lstrip("/")
+    data = bytearray(system.read_bytes())
+    data[len(data) // 2] ^= 1
+    system.write_bytes(bytes(data))
+    with pytest.raises(TrustError, match=r"system\.squashfs"):
+        act(installed, folder)
+    now = environment(installed)
+    assert now["try"] == "" and now["whole_b"] == "0" and now["good"] == "a"
+
+
+@pytest.mark.parametrize("signed", ["no", "other data"])
+def test_an_upgrade_without_a_good_signature_writes_nothing(
+    installed: Path, tmp_path: Path, signed: str
+) -> None:
+    folder = fakes.make_medium(tmp_path / "medium", "5.1", 5100, signed=False)
+    if signed == "other data":
+        with fakes.open_medium(fakes.make_medium(tmp_path / "other", "5.1", 5101)) as image:
+            (folder / "engine/manifest.json.minisig").write_text(str(image.signature_text))
+    before = hash_of(installed, "engine-esp")
+    with pytest.raises(TrustError):
+        act(installed, folder)
+    assert hash_of(installed, "engine-esp") == before
+
+
+def test_a_disk_that_was_changed_since_it_was_confirmed_is_refused(installed: Path, medium_51: Path) -> None:
+    with fakes.open_medium(medium_51) as image:
+        plan = make_plan(detect([installed], image), Choice("upgrade", str(installed)), image)
+        with pytest.raises(RefusedError, match="not the disk that was confirmed"):
+            execute(replace(plan, size_bytes=plan.size_bytes + 512), image)
