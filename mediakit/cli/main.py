@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "build-reference": "build the reference Engine's ISO",
     "boot": "boot an image or disk in QEMU",
     "answers": "an example of answers.toml, or check one",
+    "keys": "make the keys that sign media, and sign with them",
 }
 
 
