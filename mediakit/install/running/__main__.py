@@ -93,7 +93,7 @@ def announce(word: str, document: dict[str, object]) -> None:
         consoles = ["console"]
     for name in dict.fromkeys("tty1" if name == "tty0" else name for name in consoles):
         try:
-            with open(f"/dev/{name}", "wb", buffering=0) as console:
+            with Path(f"/dev/{name}").open("wb", buffering=0) as console:
                 console.write(line)
         except OSError as error:
             print(f"/dev/{name}: {error}", file=sys.stderr)

@@ -6,7 +6,6 @@ next version's files.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def write(state: State, root: Path = Path("/")) -> list[str]:
 
 def _link(path: Path, target: str) -> None:
     path.unlink(missing_ok=True)
-    os.symlink(target, path)
+    path.symlink_to(target)
 
 
 def _word(text: str, default: str) -> str:
