@@ -1,4 +1,4 @@
-"""Where a medium's files come from: an ISO (file or device), or a folder where it is mounted. Reads only.
+"""Where a medium's files come from: an ISO (file or device), a FAT partition, or a folder. Reads only.
 
 A source knows files by absolute path in the medium and, for an image, where their bytes lie in it.
 """
@@ -8,11 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from mediakit import iso
 from mediakit.engine.documents import is_medium_path
-from mediakit.errors import DeviceError, FormatError, SourceError
-from mediakit.units import MIB
+from mediakit.engine.manifest import PATH
+from mediakit.errors import DeviceError, FormatError, MediakitError, SourceError
+from mediakit.formats import gpt, mbr
+from mediakit.formats.fat import Fat
+from mediakit.formats.reader import Reader, file_reader, sub_reader
+from mediakit.units import MIB, SECTOR
 
 BLOCK_BYTES = MIB
 Span = tuple[int, int]
@@ -24,6 +29,9 @@ class Source(Protocol):
 
     path: Path
     is_image: bool
+    """Whether files have offsets (``spans``) and bytes can be read by offset."""
+    is_iso: bool
+    """Whether it is the ISO itself, so that its boot areas are where the manifest says."""
     size_bytes: int
 
     def exists(self, path: str) -> bool: ...
@@ -39,6 +47,7 @@ class FolderSource:
     """A folder where a medium is mounted, or its files were copied to."""
 
     is_image = False
+    is_iso = False
     size_bytes = 0
 
     def __init__(self, path: Path) -> None:
@@ -97,34 +106,22 @@ class FolderSource:
         return Path(found)
 
 
-class ImageSource:
-    """An ISO in a file or on a device, through the ISO library."""
+class _SpanSource:
+    """What an ISO and a FAT partition have in common: files are spans of one image."""
 
     is_image = True
+    is_iso = False
+    path: Path
+    size_bytes = 0
 
-    def __init__(self, path: Path) -> None:
-        from mediakit import iso
+    def spans(self, path: str) -> tuple[Span, ...]:
+        raise NotImplementedError
 
-        self.path = path
-        self._image: Any = iso.open_image(path)  # type: ignore[attr-defined,unused-ignore]
-        self.size_bytes: int = self._image.size_bytes
-
-    def exists(self, path: str) -> bool:
-        return bool(self._image.exists(path))
+    def read_at(self, offset: int, size: int) -> bytes:
+        raise NotImplementedError
 
     def size(self, path: str) -> int:
         return sum(size for _, size in self.spans(path))
-
-    def spans(self, path: str) -> tuple[Span, ...]:
-        return tuple((extent.offset_bytes, extent.size_bytes) for extent in self._image.extents(path))
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        data: bytes = self._image.read_at(offset, size)
-        if len(data) != size:
-            raise FormatError(
-                f"The image ends at byte {offset + len(data)}.", "It is truncated: download it again."
-            )
-        return data
 
     def stream(self, path: str, start: int, size: int) -> Iterator[bytes]:
         for offset, length in self.spans(path):
@@ -137,16 +134,112 @@ class ImageSource:
                 position += step
                 size -= step
 
+
+class IsoSource(_SpanSource):
+    """An ISO in a file or on a device, through the ISO library."""
+
+    is_iso = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._image = iso.open_image(path)
+        self.size_bytes = self._image.size_bytes
+
+    def exists(self, path: str) -> bool:
+        try:
+            self._image.extents(path)
+        except SourceError:
+            return False
+        return True
+
+    def spans(self, path: str) -> tuple[Span, ...]:
+        return tuple((extent.offset_bytes, extent.size_bytes) for extent in self._image.extents(path))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._image.read_at(offset, size)
+
     def walk(self) -> Iterator[str]:
         return (record.path for record in self._image.files() if record.kind == "file")
 
     def close(self) -> None:
-        self._image.__exit__(None, None, None)
+        self._image.close()
+
+
+class FatSource(_SpanSource):
+    """A medium's files copied to FAT: a whole device or file, or one partition of it."""
+
+    def __init__(self, path: Path, descriptor: int, size_bytes: int, start: int, fat: Fat) -> None:
+        self.path, self.size_bytes = path, size_bytes
+        self._descriptor, self._start, self._fat = descriptor, start, fat
+        self._reader = file_reader(descriptor, size_bytes)
+
+    def exists(self, path: str) -> bool:
+        entry = self._fat.find(path)
+        return entry is not None and not entry.is_directory
+
+    def spans(self, path: str) -> tuple[Span, ...]:
+        return tuple((self._start + offset, size) for offset, size in self._fat.extents(path))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._reader(offset, size)
+
+    def walk(self) -> Iterator[str]:
+        return ("/" + entry.path for entry in self._fat.walk() if not entry.is_directory)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def open_source(path: Path) -> Source:
-    """The source behind ``path``: a folder, an image file, a block device."""
-    return FolderSource(path) if path.is_dir() else ImageSource(path)
+    """The source behind ``path``: a folder, an ISO, or FAT with a medium's files; SourceError if none."""
+    if path.is_dir():
+        return FolderSource(path)
+    try:
+        return IsoSource(path)
+    except SourceError:
+        if not (path.is_file() or path.is_block_device()):
+            raise
+        if (found := _open_fat(path)) is None:
+            raise
+        return found
+
+
+def _open_fat(path: Path) -> FatSource | None:
+    """The first FAT volume at ``path`` that holds an Engine's manifest."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        reader = file_reader(descriptor, size)
+        for start, length in _volumes(reader, size):
+            try:
+                fat = Fat(sub_reader(reader, start, length))
+                if fat.exists(PATH):
+                    return FatSource(path, descriptor, size, start, fat)
+            except MediakitError:
+                continue
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _volumes(reader: Reader, size: int) -> Iterator[Span]:
+    """The whole of it, then its partitions."""
+    if size < 4096:
+        return
+    yield 0, size
+    for sector in (SECTOR, 4096):
+        state = gpt.read(reader, size, sector)
+        if table := state.primary or state.backup:
+            for part in table.partitions:
+                yield part.start_lba * sector, (part.end_lba - part.start_lba + 1) * sector
+            return
+    if mbr.has_signature(head := reader(0, SECTOR)):
+        for entry in mbr.parse(head).partitions:
+            yield entry.start_lba * SECTOR, entry.sectors * SECTOR
 
 
 def _unreadable(path: str, error: OSError) -> SourceError:

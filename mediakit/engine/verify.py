@@ -165,8 +165,10 @@ class _Pass:
             self._streams.append((entry.path, size, entry.sha256, algorithm))
 
     def _add_areas(self, areas: tuple[Area, ...]) -> list[str]:
-        if areas and not self._source.is_image:
-            return ["Boot areas outside the files were not checked: this is a folder, not an image."]
+        if not self._source.is_iso:
+            return (
+                ["Boot areas outside the files were not checked: these are the files alone."] if areas else []
+            )
         for area in areas:
             self._add_item(Item(area.name, _area_pieces(area), area.sha256))
         return []
