@@ -1,1 +1,6 @@
-"""One image: read, audit, edit, build, verify. Owns pycdlib and xorriso."""
+"""Disc images: read any boot ISO, judge how it boots, build one. ``open_image`` is the front door."""
+
+from mediakit.iso.image import FileRecord, Image, open_image
+from mediakit.iso.tree import Extent
+
+__all__ = ["Extent", "FileRecord", "Image", "open_image"]

@@ -1,0 +1,79 @@
+"""What boot loaders keep inside a boot image and an MBR to find the rest of themselves on a disc. Pure.
+
+* The boot information table of isolinux and GRUB: 56 bytes at 8 of the boot image (``-boot-info-table`` of
+  mkisofs, ``isolinux.asm``): LBA of the primary descriptor, LBA and length of the image, a checksum.
+* GRUB2's own: a 64-bit pointer at 2548 of the boot image (xorriso ``--grub2-boot-info``), counting 512 bytes:
+  the image's start + 5, what follows its first 2048 bytes and one sector.
+* The pointer at 0x1b0 of an MBR: isohybrid's is the boot image's LBA × 4, GRUB2's LBA × 4 + 4.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+TABLE_OFFSET = 8
+TABLE_BYTES = 56
+GRUB2_OFFSET = 2548
+GRUB2_SECTORS = 5
+MBR_POINTER_OFFSET = 0x1B0
+_TABLE = struct.Struct("<IIII40s")
+
+
+@dataclass(frozen=True)
+class BootInfoTable:
+    """The classic table."""
+
+    descriptor_lba: int
+    image_lba: int
+    image_bytes: int
+    checksum: int
+
+    def build(self) -> bytes:
+        return _TABLE.pack(self.descriptor_lba, self.image_lba, self.image_bytes, self.checksum, b"")
+
+
+def parse_table(image: bytes) -> BootInfoTable:
+    """The table at 8 of a boot image, whether or not one was ever put there."""
+    descriptor, lba, size, total, _ = _TABLE.unpack_from(image.ljust(TABLE_OFFSET + TABLE_BYTES, b"\0"), 8)
+    return BootInfoTable(descriptor, lba, size, total)
+
+
+def checksum(image: bytes) -> int:
+    """The sum of all 32-bit words from byte 64 on, the last one padded with zeros."""
+    body = image[64:]
+    body += bytes(-len(body) % 4)
+    return sum(struct.unpack(f"<{len(body) // 4}I", body)) & 0xFFFFFFFF
+
+
+def grub2_pointer(image: bytes) -> int:
+    """The 64-bit value at 2548; 0 where the image is shorter."""
+    if len(image) < GRUB2_OFFSET + 8:
+        return 0
+    return int(struct.unpack_from("<Q", image, GRUB2_OFFSET)[0])
+
+
+def grub2_pointer_for(image_lba: int) -> int:
+    """What 2548 must say for a boot image in block ``image_lba``."""
+    return image_lba * 4 + GRUB2_SECTORS
+
+
+def mbr_pointer(sector: bytes) -> int:
+    """The 64-bit value at 0x1b0 of an MBR."""
+    return int(struct.unpack_from("<Q", sector, MBR_POINTER_OFFSET)[0])
+
+
+def mbr_kind(sector: bytes) -> str:
+    """Whose boot code an MBR holds: none, isohybrid, grub2 or other.
+
+    isohybrid's code carries the magic FB C0 78 70 at 0x40 (syslinux ``isohdpfx.S``) or, in older ones, the
+    words “isolinux.bin”; GRUB's the word “GRUB” (``boot/i386/pc/boot.S`` and ``cdboot``'s hybrid variant).
+    """
+    code = sector[:440]
+    if not any(code):
+        return "none"
+    if b"\xfb\xc0\x78\x70" in code or b"isolinux" in code:
+        return "isohybrid"
+    if b"GRUB" in code:
+        return "grub2"
+    return "other"

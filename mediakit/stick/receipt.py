@@ -1,0 +1,47 @@
+"""The receipt on ENGINE-DATA: what was written, with a digest of each 4 MiB, to judge the stick by later."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from mediakit.errors import FormatError
+from mediakit.stick.source import DIGEST_BYTES, Digests
+
+PATH = "/.mediakit/receipt.json"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """``holes`` are byte ranges (offset, size) where stick and image differ on purpose: the tables."""
+
+    image: str
+    size_bytes: int
+    digests: Digests
+    holes: tuple[tuple[int, int], ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The document, one line."""
+        document = {
+            "schema": 1,
+            "image": self.image,
+            "size_bytes": self.size_bytes,
+            "sha256": self.digests.sha256,
+            "block_bytes": DIGEST_BYTES,
+            "blocks": list(self.digests.blocks),
+            "holes": [{"offset_bytes": offset, "size_bytes": size} for offset, size in self.holes],
+        }
+        return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def parse(data: bytes) -> Receipt:
+    """FormatError for what is no receipt."""
+    try:
+        document = json.loads(data)
+        digests = Digests(str(document["sha256"]), tuple(str(block) for block in document["blocks"]))
+        holes = tuple((int(h["offset_bytes"]), int(h["size_bytes"])) for h in document["holes"])
+        return Receipt(str(document["image"]), int(document["size_bytes"]), digests, holes)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"The stick's receipt cannot be read ({error}).", "Write the stick again."
+        ) from error
