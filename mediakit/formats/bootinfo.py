@@ -43,7 +43,8 @@ def checksum(image: bytes) -> int:
     """The sum of all 32-bit words from byte 64 on, the last one padded with zeros."""
     body = image[64:]
     body += bytes(-len(body) % 4)
-    return sum(struct.unpack(f"<{len(body) // 4}I", body)) & 0xFFFFFFFF
+    total: int = sum(struct.unpack(f"<{len(body) // 4}I", body))
+    return total & 0xFFFFFFFF
 
 
 def grub2_pointer(image: bytes) -> int:

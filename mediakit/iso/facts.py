@@ -1,0 +1,187 @@
+"""What an image is, how it boots, and what is odd about it: the document of ``inspect --json``.
+
+Everything is judged by the bytes alone, sparsely: the cost does not depend on the image's size. Whether it is
+an Engine, and whose, is added by the caller: this package does not know Engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mediakit.formats.findings import Finding
+from mediakit.formats.iso9660 import BLOCK
+from mediakit.iso import biosboot, efiboot, structures
+from mediakit.iso.biosboot import BootImage, Route
+from mediakit.iso.efiboot import EfiVolume
+from mediakit.iso.structures import SECTOR, Structures
+
+if TYPE_CHECKING:
+    from mediakit.iso.image import FileRecord, Image
+
+SCHEMA = 1
+_AGAIN = "Copy or download the image again."
+
+
+@dataclass(frozen=True)
+class BootRoutes:
+    """The four routes and Secure Boot."""
+
+    bios_cd: Route
+    bios_usb: Route
+    uefi_cd: Route
+    uefi_usb: Route
+    secure_boot: Route
+
+    def items(self) -> list[tuple[str, Route]]:
+        return [(name, getattr(self, name)) for name in self.__dataclass_fields__]
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """All of it. ``is_truncated``: the image says itself that it should be longer."""
+
+    path: str
+    size_bytes: int
+    volume_id: str
+    structures: Structures
+    boot_images: tuple[BootImage, ...]
+    efi_volumes: tuple[EfiVolume, ...]
+    boot: BootRoutes
+    findings: tuple[Finding, ...]
+    is_truncated: bool
+
+    def to_json(
+        self, engine: dict[str, Any] | None = None, files: Iterable[FileRecord] | None = None
+    ) -> dict[str, Any]:
+        """The document of ``inspect --json``; ``files`` only where they were asked for."""
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "path": self.path,
+            "size_bytes": self.size_bytes,
+            "volume_id": self.volume_id,
+            "filesystems": list(self.structures.filesystems),
+            "el_torito": [_boot_image_json(boot) for boot in self.boot_images],
+            "mbr": _mbr_json(self.structures),
+            "gpt": _gpt_json(self.structures),
+            "boot": {name: {"ok": route.ok, "why": route.why} for name, route in self.boot.items()},
+            "findings": [finding.to_json() for finding in self.findings],
+            "engine": engine,
+        }
+        if files is not None:
+            document["files"] = [{"path": f.path, "size_bytes": f.size_bytes, "kind": f.kind} for f in files]
+        return document
+
+
+def gather(image: Image) -> ImageFacts:
+    """Look at everything once."""
+    raw = structures.gather(image)
+    findings = [*raw.findings, *raw.gpt.findings]
+    truncated = _check_size(image, raw, findings)
+    if not image.descriptors.has_end:
+        findings.append(Finding("warning", "The list of volume descriptors has no end mark.", _AGAIN))
+    entries = raw.catalog.entries if raw.catalog else ()
+    images = [biosboot.examine(image, raw, entry) for entry in entries]
+    cache = efiboot.VolumeCache(image)
+    bios_cd = biosboot.judge_cd(raw, images, findings)
+    bios_usb = biosboot.judge_usb(raw, images, findings)
+    uefi_cd, cd_volume = efiboot.judge_cd(raw, images, cache, findings)
+    uefi_usb, usb_volume = efiboot.judge_usb(raw, cache, findings)
+    volumes = [v for v in (cd_volume, usb_volume) if v is not None]
+    secure = efiboot.judge_secure_boot(volumes)
+    findings += _remarks(volumes)
+    return ImageFacts(
+        path=str(image.path),
+        size_bytes=image.size_bytes,
+        volume_id=image.descriptors.volumes[0].volume_id,
+        structures=raw,
+        boot_images=tuple(images),
+        efi_volumes=tuple({v.offset_bytes: v for v in volumes}.values()),
+        boot=BootRoutes(bios_cd, bios_usb, uefi_cd, uefi_usb, secure),
+        findings=tuple(dict.fromkeys(findings)),
+        is_truncated=truncated,
+    )
+
+
+def _check_size(image: Image, raw: Structures, findings: list[Finding]) -> bool:
+    """Whether filesystem, GPT or MBR reach behind the end. An appended partition lies behind the volume."""
+    volume = image.descriptors.find("primary")
+    assert volume is not None
+    needed = {"The filesystem": volume.space_blocks * BLOCK}
+    if raw.gpt.primary is not None:
+        needed["The partition table (GPT)"] = (raw.gpt.primary.alternate_lba + 1) * SECTOR
+    for partition in raw.mbr.partitions if raw.mbr else ():
+        # isohybrid rounds the first partition up to whole cylinders, which not everybody pads
+        slack = 0 if partition.index > 1 else 1 << 20
+        end = (partition.start_lba + partition.sectors) * SECTOR
+        if partition.type not in (0xEE,) and partition.start_lba:
+            needed[f"Partition {partition.index} of the MBR"] = end - slack
+    for name, size in needed.items():
+        if size > image.size_bytes:
+            what = f"{name} needs {size} bytes, but the image has {image.size_bytes}: it is truncated."
+            findings.append(Finding("error", what, _AGAIN, image.size_bytes, size - image.size_bytes))
+            return True
+    return False
+
+
+def _remarks(volumes: list[EfiVolume]) -> list[Finding]:
+    found = []
+    if volumes and all("ia32" in volume.loaders for volume in volumes):
+        what = "There is a loader for 32-bit UEFI (ia32) too."
+        found.append(Finding("note", what))
+    return found
+
+
+def _boot_image_json(boot: BootImage) -> dict[str, Any]:
+    return {
+        "platform": boot.entry.platform,
+        "emulation": boot.entry.emulation,
+        "lba": boot.entry.lba,
+        "load_sectors": boot.entry.load_sectors,
+        "path": boot.path or None,
+        "boot_info_table": boot.table_ok,
+        "grub2_boot_info": boot.grub2_ok,
+    }
+
+
+def _mbr_json(raw: Structures) -> dict[str, Any] | None:
+    if raw.mbr is None:
+        return None
+    return {
+        "kind": raw.mbr_kind,
+        "disk_id": f"0x{raw.mbr.disk_id:08x}",
+        "partitions": [
+            {
+                "index": p.index,
+                "type": f"0x{p.type:02x}",
+                "active": p.active,
+                "start_lba": p.start_lba,
+                "sectors": p.sectors,
+            }
+            for p in raw.mbr.partitions
+        ],
+    }
+
+
+def _gpt_json(raw: Structures) -> dict[str, Any] | None:
+    table = raw.gpt.gpt
+    if not raw.gpt.is_present:
+        return None
+    return {
+        "disk_guid": str(table.disk_guid) if table else None,
+        "partitions": [
+            {
+                "index": p.index,
+                "name": p.name,
+                "type_guid": str(p.type_guid),
+                "guid": str(p.guid),
+                "start_lba": p.start_lba,
+                "end_lba": p.end_lba,
+            }
+            for p in (table.partitions if table else ())
+        ],
+        "primary_ok": raw.gpt.primary is not None,
+        "backup_ok": raw.gpt.backup is not None,
+        "backup_at_end": raw.gpt.backup_at_end,
+    }

@@ -1,0 +1,106 @@
+"""The boot structures of an image, raw: boot catalog, MBR, GPT, filesystems. No judgement."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mediakit.errors import FormatError
+from mediakit.formats import bootinfo, eltorito, gpt, iso9660, mbr
+from mediakit.formats.findings import Finding
+from mediakit.formats.iso9660 import BLOCK
+from mediakit.iso.tree import Node, Tree
+
+if TYPE_CHECKING:
+    from mediakit.iso.image import Image
+
+SECTOR = 512
+MAX_NAMES_SEARCHED = 3000
+"""How many names are looked at to find the path of a boot image: inspecting must not depend on tree size."""
+
+
+@dataclass(frozen=True)
+class Structures:
+    """What lies around the files. ``paths`` gives the file that starts at a block, for boot images."""
+
+    size_bytes: int
+    catalog: eltorito.BootCatalog | None
+    mbr: mbr.Mbr | None
+    mbr_kind: str
+    mbr_pointer: int
+    gpt: gpt.GptState
+    filesystems: tuple[str, ...]
+    paths: dict[int, tuple[str, int]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def gather(image: Image) -> Structures:
+    """Read everything once; damage becomes findings."""
+    findings: list[Finding] = []
+    catalog = _catalog(image, findings)
+    first = image.read_at(0, SECTOR)
+    record = mbr.parse(first) if mbr.has_signature(first) else None
+    table = gpt.read(image.reader, image.size_bytes, SECTOR)
+    wanted = {entry.lba for entry in catalog.entries} if catalog else set()
+    return Structures(
+        size_bytes=image.size_bytes,
+        catalog=catalog,
+        mbr=record,
+        mbr_kind=bootinfo.mbr_kind(first) if record else "none",
+        mbr_pointer=bootinfo.mbr_pointer(first),
+        gpt=table,
+        filesystems=_filesystems(image),
+        paths=_find_paths(image.tree, wanted, findings),
+        findings=tuple(findings),
+    )
+
+
+def _catalog(image: Image, findings: list[Finding]) -> eltorito.BootCatalog | None:
+    lba = image.descriptors.boot_catalog_lba
+    if lba is None:
+        return None
+    where = lba * BLOCK
+    try:
+        catalog = eltorito.parse(image.read_at(where, BLOCK))
+    except FormatError as error:
+        hint = "No firmware boots this from disc. Copy or download the image again."
+        findings.append(Finding("error", error.message, hint, where, BLOCK))
+        return None
+    if not catalog.checksum_ok:
+        what = "The checksum of the boot catalog is wrong."
+        findings.append(Finding("error", what, "Many BIOSes refuse such a disc.", where, 32))
+    return catalog
+
+
+def _filesystems(image: Image) -> tuple[str, ...]:
+    found = ["iso9660"]
+    found += [tree.kind for tree in image.trees if tree.kind != "iso9660"]
+    if iso9660.has_udf(image.reader, image.size_bytes):
+        found.append("udf")
+    if image.size_bytes >= 4096 and any(image.read_at(at, 2) == b"PM" for at in (512, 2048)):
+        found.append("apple_partition_map")
+    return tuple(dict.fromkeys(found))
+
+
+def _find_paths(tree: Tree, wanted: set[int], findings: list[Finding]) -> dict[int, tuple[str, int]]:
+    """Paths and sizes of the files that start at the wanted blocks, breadth first, as far as is cheap."""
+    found: dict[int, tuple[str, int]] = {}
+    folders: deque[tuple[str, Node]] = deque([("", tree.root)])
+    seen = {tree.root.extents[0].offset_bytes}
+    looked_at = 0
+    try:
+        while folders and len(found) < len(wanted) and looked_at < MAX_NAMES_SEARCHED:
+            prefix, folder = folders.popleft()
+            for name, node in tree.children(folder).items():
+                looked_at += 1
+                start = node.extents[0].offset_bytes
+                if node.kind == "file" and node.size_bytes and start // BLOCK in wanted:
+                    found[start // BLOCK] = (f"{prefix}/{name}", node.size_bytes)
+                elif node.kind == "directory" and start not in seen:
+                    seen.add(start)
+                    folder_is_likely = name.casefold() in ("boot", "efi", "isolinux", "images", "grub")
+                    (folders.appendleft if folder_is_likely else folders.append)((f"{prefix}/{name}", node))
+    except FormatError as error:
+        findings.append(Finding("error", error.message, error.hint))
+    return found
