@@ -14,38 +14,13 @@ from mediakit.engine.manifest import Manifest
 from mediakit.errors import RefusedError, UsageError
 from mediakit.install import offers
 from mediakit.install.choice import Choice
-from mediakit.install.machine import DetectedEngine, Detection, Disk, Offer
+from mediakit.install.machine import Content, DetectedEngine, Detection, Disk, Offer
 from mediakit.units import format_size
 
-SYSTEMS = frozenset(
-    {
-        "ntfs",
-        "BitLocker",
-        "LVM2_member",
-        "linux_raid_member",
-        "crypto_LUKS",
-        "ext2",
-        "ext3",
-        "ext4",
-        "xfs",
-        "btrfs",
-        "vfat",
-        "exfat",
-        "zfs_member",
-        "hfsplus",
-        "apfs",
-        "swap",
-        "iso9660",
-        "udf",
-        "squashfs",
-        "VMFS_volume_member",
-        "ReFS",
-        "f2fs",
-        "isw_raid_member",
-        "ddf_raid_member",
-        "unknown",
-    }
-)
+
+def is_loss(content: Content) -> bool:
+    """Whether somebody may miss this content: all but boot areas and what Windows reserves for nothing."""
+    return bool(content.kind) or content.what.startswith("unknown")
 
 
 class HasManifest(Protocol):
@@ -158,7 +133,7 @@ def find_engine(disk: Disk, choice: Choice) -> DetectedEngine | None:
 
 def is_nothing_lost(disk: Disk) -> bool:
     """Whether the disk holds nothing that a fresh install would destroy."""
-    return not disk.engines and not any(content.kind in SYSTEMS for content in disk.contents)
+    return not disk.engines and not any(is_loss(content) for content in disk.contents)
 
 
 def check_wipe(disk: Disk, choice: Choice) -> None:
@@ -184,7 +159,7 @@ def describe_loss(disk: Disk) -> str:
     """What the disk holds, in a few words."""
     words = [f"Engine {engine.version}".rstrip() for engine in disk.engines]
     if not words:
-        kinds = dict.fromkeys(c.what or c.kind for c in disk.contents if c.kind in SYSTEMS)
+        kinds = dict.fromkeys(c.what or c.kind for c in disk.contents if is_loss(c))
         words = list(kinds)[:4]
     return ", ".join(words) or "nothing"
 
@@ -235,9 +210,7 @@ def _whole_disk(
     if engine is not None:
         loses.append(f"Engine {engine.version} with its settings, users and registration")
     elif not is_nothing_lost(disk):
-        loses += [
-            f"{c.what or c.kind} ({format_size(c.size_bytes)})" for c in disk.contents if c.kind in SYSTEMS
-        ]
+        loses += [f"{c.what or c.kind} ({format_size(c.size_bytes)})" for c in disk.contents if is_loss(c)]
     keeps = [*vms, "The VM store, byte for byte"] if keep else []
     rewrites = ["Boot partition, system slot a and state"] if keep else [f"The whole disk {disk.path}"]
     return _plan(
