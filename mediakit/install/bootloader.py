@@ -71,6 +71,7 @@ def esp_image(
     image = fat.build(
         size_bytes,
         [fat.FatFile(path, data) for path, data in files.items()],
+        directories=("/boot",),  # Xen opens the folder of its own path, /boot/xen.efi, on the ESP
         sector_bytes=sector_bytes,
         label="ENGINE-ESP",
         serial=serial,
