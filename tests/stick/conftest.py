@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -14,11 +12,7 @@ from mediakit.block.target import create_file
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.stick.fleet import Fleet, Options, Outcome, prepare, write_all
 from mediakit.stick.source import open_source
-
-SPEC = importlib.util.spec_from_file_location("stick_images", Path(__file__).with_name("images.py"))
-assert SPEC and SPEC.loader
-images: ModuleType = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(images)
+from tests.stick import images
 
 Write = Callable[..., Outcome]
 
@@ -33,6 +27,7 @@ def isos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "mbr": images.mbr_hybrid(folder),
         "isolinux": images.isolinux_hybrid(folder),
         "plain": images.plain(folder),
+        "engine": images.engine(folder),
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from mediakit import run
 from mediakit.formats import fat
 from mediakit.units import MIB
+from tests.engine import medium
 
 HYBRID_MBR = Path("/usr/lib/grub/i386-pc/boot_hybrid.img")
 
@@ -69,4 +70,18 @@ def plain(folder: Path, seed: int = 4) -> Path:
     tree = make_tree(folder, seed)
     out = folder / f"plain-{seed}.iso"
     run.run(["xorriso", "-as", "mkisofs", "-o", out, "-V", "TEST", "-r", tree], timeout=60)
+    return out
+
+
+def engine(folder: Path) -> Path:
+    """A signed Engine medium as a GRUB hybrid, with the public test key."""
+    tree = make_tree(folder, 7)
+    medium.make(
+        tree, {"/engine/system.squashfs": random.Random(7).randbytes(5 * MIB), "/engine/note": b"x" * 9}
+    )
+    out = folder / "engine-5.0.iso"
+    words = ["-o", out, "-V", "ENGINE", "-J", "-r", "--grub2-mbr", HYBRID_MBR, "--protective-msdos-label"]
+    words += ["-partition_offset", "16", "-append_partition", "2", "0xef", folder / "esp-7.img"]
+    words += ["-appended_part_as_gpt", "-c", "boot/boot.cat", "-b", "boot/core.img", "-no-emul-boot", tree]
+    run.run(["xorriso", "-as", "mkisofs", *words], timeout=60)
     return out

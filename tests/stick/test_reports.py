@@ -38,7 +38,7 @@ def put(path: Path, offset: int, folder: Path, name: str, text: str) -> None:
 def test_reports_come_from_sticks_and_folders_alike(
     isos: dict[str, Path], stick: Callable[..., Path], write: Callable[..., object], tmp_path: Path
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     outcome = write(isos["grub"], path)
     offset = outcome.data_partition["offset_bytes"]  # type: ignore[attr-defined]
     put(path, offset, tmp_path, "2026-01-02-b.json", json.dumps(REPORT))

@@ -50,7 +50,7 @@ def same_but_tables(image: Path, stick: Path) -> None:
     assert got[64 * 512 :] == want[64 * 512 :]
 
 
-@pytest.mark.parametrize("size", [256 * MIB, 8 * GIB])
+@pytest.mark.parametrize("size", [96 * MIB, 8 * GIB])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_stick_holds_the_image_and_tools_agree(
     isos: dict[str, Path], stick: Stick, write: Write, kind: str, size: int
@@ -82,7 +82,7 @@ def test_the_stick_holds_the_image_and_tools_agree(
 def test_engine_data_is_a_clean_fat32_that_windows_opens(
     isos: dict[str, Path], stick: Stick, write: Write, tmp_path: Path
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     data = write(isos["grub"], path, answers=b"schema = 1\n").data_partition
     assert data is not None
     part = tmp_path / "part.img"
@@ -97,7 +97,7 @@ def test_engine_data_is_a_clean_fat32_that_windows_opens(
 
 
 def test_an_unchanged_stick_is_not_written_at_all(isos: dict[str, Path], stick: Stick, write: Write) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     write(isos["grub"], path)
     before = path.stat().st_mtime_ns, tool("sha256sum", path)
     again = write(isos["grub"], path)
@@ -131,7 +131,7 @@ def test_flashing_again_writes_what_differs_and_keeps_reports(
 def test_engine_data_in_the_way_of_a_larger_image_is_refused_with_numbers(
     isos: dict[str, Path], stick: Stick, write: Write, tmp_path: Path
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     write(isos["grub"], path)
     larger = tmp_path / "larger.iso"
     tool("cp", isos["grub-next"], larger)
@@ -181,7 +181,7 @@ def faulty(prepare: Callable[[Faulty], None]) -> Callable[[Device], object]:
 def test_a_write_error_anywhere_leaves_a_stick_that_does_not_boot(
     isos: dict[str, Path], stick: Stick, write: Write, number: int
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     write(isos["grub-next"], path)
     outcome = write(isos["grub"], path, opener=faulty(lambda t: setattr(t, "fail_at_write", number)))
     if outcome.result == "failed":
@@ -194,7 +194,7 @@ def test_a_write_error_anywhere_leaves_a_stick_that_does_not_boot(
 
 
 def test_a_mismatch_names_bytes_file_and_cause(isos: dict[str, Path], stick: Stick, write: Write) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     bad = 3 * MIB + 1234
 
     def corrupt(offset: int, data: bytes) -> bytes:
@@ -218,7 +218,7 @@ def test_a_mismatch_names_bytes_file_and_cause(isos: dict[str, Path], stick: Sti
 def test_a_stick_that_forgets_its_tables_is_found_out(
     isos: dict[str, Path], stick: Stick, write: Write
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
 
     def forget(offset: int, data: bytes) -> bytes:
         return bytes(len(data)) if offset == 0 else data
@@ -231,7 +231,7 @@ def test_a_stick_that_forgets_its_tables_is_found_out(
 def test_stopping_leaves_a_stick_that_does_not_boot(
     isos: dict[str, Path], stick: Stick, write: Write
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     write(isos["grub-next"], path)
     cancel = Cancel()
 
@@ -250,7 +250,7 @@ def test_an_image_that_turns_out_forged_never_boots(
     def approve() -> None:
         raise TrustError("forged")
 
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     outcome = write(isos["grub"], path, approve=approve)
     assert outcome.error is not None and outcome.error.exit_status == 6
     assert first_mib(path) == bytes(MIB)
@@ -259,7 +259,7 @@ def test_an_image_that_turns_out_forged_never_boots(
 def test_the_first_mib_is_zero_while_anything_else_changes_and_comes_last(
     isos: dict[str, Path], stick: Stick, write: Write
 ) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     write(isos["grub-next"], path)
     seen: list[tuple[int, bool]] = []
 
@@ -276,7 +276,7 @@ def test_the_first_mib_is_zero_while_anything_else_changes_and_comes_last(
 def test_progress_counts_up_to_the_whole_and_names_its_phases(
     isos: dict[str, Path], stick: Stick, write: Write, events: list[Event]
 ) -> None:
-    write(isos["grub"], stick(256 * MIB), observer=events.append)
+    write(isos["grub"], stick(96 * MIB), observer=events.append)
     phases = [event.phase for event in events if event.kind == "phase"]
     assert phases == ["write", "verify", "data", "finish"]
     last = [event for event in events if event.kind == "progress" and event.phase == "write"][-1]
@@ -301,7 +301,7 @@ def test_the_image_itself_is_never_a_target(isos: dict[str, Path], write: Write,
 
 @pytest.mark.root
 def test_a_loop_device_is_written_like_a_file(isos: dict[str, Path], stick: Stick, write: Write) -> None:
-    path = stick(256 * MIB)
+    path = stick(96 * MIB)
     loop = tool("losetup", "-f", "--show", path).strip()
     try:
         device = describe(loop)
@@ -317,7 +317,7 @@ def test_a_loop_device_is_written_like_a_file(isos: dict[str, Path], stick: Stic
 
 @pytest.mark.root
 def test_sectors_of_4096_bytes_are_refused(isos: dict[str, Path], stick: Stick, write: Write) -> None:
-    loop = tool("losetup", "-b", "4096", "-f", "--show", stick(256 * MIB)).strip()
+    loop = tool("losetup", "-b", "4096", "-f", "--show", stick(96 * MIB)).strip()
     try:
         with pytest.raises(RefusedError, match="4096"):
             write(isos["grub"], describe(loop), wipe=(describe(loop).identity,))
