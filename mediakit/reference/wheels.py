@@ -19,12 +19,7 @@ from mediakit.errors import SourceError
 from mediakit.reference.base import remove
 from mediakit.run import run
 
-_PLATFORMS = (
-    "manylinux_2_34_x86_64",
-    "manylinux_2_28_x86_64",
-    "manylinux_2_17_x86_64",
-    "manylinux2014_x86_64",
-)
+_PLATFORMS = tuple(f"manylinux{tag}_x86_64" for tag in ("_2_34", "_2_28", "_2_17", "2014"))
 
 
 def lock_file() -> Path:
@@ -70,17 +65,14 @@ def _fetch(lines: str, folder: Path, cache: Path) -> None:
     try:
         run(
             [
-                sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--require-hashes", "--no-deps",
-                "--no-compile", "--only-binary", ":all:", "--python-version", "3.11", "--implementation", "cp",
-                *options, "--target", scratch / "tree", "--requirement", requirements,
+                sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--no-compile",
+                "--require-hashes", "--only-binary", ":all:", "--python-version", "3.11",
+                "--implementation", "cp", *options, "--target", scratch / "tree",
+                "--requirement", requirements,
             ],
             timeout=600,
         )  # fmt: skip
-        for path in [
-            scratch / "tree/bin",
-            *scratch.glob("tree/**/__pycache__"),
-            *scratch.glob("tree/**/tests"),
-        ]:
+        for path in [scratch / "tree/bin", scratch / "tree/share", *scratch.glob("tree/**/__pycache__")]:
             remove(path)
         (scratch / "tree").rename(folder)
     finally:
