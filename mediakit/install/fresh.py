@@ -65,6 +65,9 @@ class Fresh:
             edge = min(MIB, self.target.size_bytes // 2)
             self.target.zero(0, edge)
             self.target.zero(self.target.size_bytes - edge, edge)
+            # What begins where a new partition will begin must not come back to life with the new table.
+            for part in self._new_partitions():
+                self.target.zero(part.start_lba * self.target.sector_bytes, MIB)
         self.target.flush()
 
     def table(self) -> None:
@@ -72,7 +75,7 @@ class Fresh:
         if self.plan.keep_vms:
             return
         sector = self.target.sector_bytes
-        partitions = partitions_of(self.target.size_bytes, sector, self.image.manifest.system.size_bytes)
+        partitions = self._new_partitions()
         primary, backup = gpt.lay_out(partitions, uuid.uuid4(), self.target.size_bytes, sector)
         total = self.target.size_bytes // sector
         protective = replace(mbr.protective(total), disk_id=secrets.randbits(32) | 1)
@@ -83,8 +86,6 @@ class Fresh:
             self.target.write(side.header_offset, side.header)
             self.target.flush()
         self.target.reread_partitions()
-        for name in (windows.SLOT_NAMES["a"], windows.SLOT_NAMES["b"], windows.VMS):
-            self._window(name).zero(0, 64 * 1024)
 
     def make_esp(self) -> None:
         """The ESP without the directory sector that leads to the loader; the core beside it."""
@@ -153,6 +154,10 @@ class Fresh:
             old = self.target.read(0, SECTOR)
             core_lba = self._window(windows.BIOS).start // SECTOR
             self._put(0, bootloader.mbr_sector(self.boot_files["boot.img"], old, core_lba))
+
+    def _new_partitions(self) -> list[gpt.GptPartition]:
+        system = self.image.manifest.system.size_bytes
+        return partitions_of(self.target.size_bytes, self.target.sector_bytes, system)
 
     def _put(self, offset: int, data: bytes) -> None:
         self.target.write(offset, data)

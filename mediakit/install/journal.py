@@ -104,7 +104,9 @@ def parse(data: bytes) -> Pending | None:
         if record is not None and record.digest == digest:
             (done if record.state == DONE else begun).add(record.step)
     numbers = {int(step.get("n", 0)) for step in plan["steps"] if isinstance(step, dict)}
-    if not begun or numbers <= done:
+    # A new boot partition comes with its plan: there the plan alone says that something was begun.
+    is_whole_disk = plan.get("action") in ("fresh", "reinstall")
+    if not (begun or is_whole_disk) or numbers <= done:
         return None
     return Pending(plan, frozenset(begun), frozenset(done))
 
