@@ -1,8 +1,8 @@
 """Owns the choice between KVM and TCG, made by trying: ``/dev/kvm`` may open and its guest never start.
 
-A boot sector that leaves QEMU through its debug-exit port is run, on the kind of machine that is used
-later, with a deadline. KVM is taken only where it is also faster than TCG: emulated or throttled, it can be twenty times
-slower and then hang. The answer is remembered until the host boots again.
+A boot sector that leaves QEMU through its debug-exit port is run, with a deadline, on the kind of machine
+that is used later. KVM is taken only where it is also faster than TCG: where it is emulated it can be
+twenty times slower, and then hang. The answer is remembered until the host boots again.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ def try_kvm() -> Accelerator:
 def seconds_to_boot(accelerator: str, limit: float) -> float | None:
     """How long a boot sector takes to its end under ``accelerator``; None if not within ``limit`` seconds."""
     with tempfile.NamedTemporaryFile(prefix="mediakit-accel-") as sector:
-        sector.write(_PROGRAM.ljust(510, b"\0") + b"\x55\xaa")
+        sector.write(_PROGRAM.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
         sector.flush()
         words = [QEMU, "-nodefaults", "-no-user-config", "-machine", "q35", "-cpu", CPUS[accelerator]]
         words += ["-accel", ACCELERATORS[accelerator], "-smp", "2", "-m", "64M", "-display", "none"]
         words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
         words += ["-drive", f"if=none,id=disk,file={sector.name},format=raw,snapshot=on"]
-        words += ["-device", "ide-hd,drive=disk,bus=ide.0"]
+        words += ["-device", "ide-hd,drive=disk,bus=ide.0,bootindex=0"]
         started = time.monotonic()
         try:
             ended = run(words, timeout=limit, check=False)

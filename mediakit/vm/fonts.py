@@ -1,7 +1,7 @@
 """Owns the fonts that screens of virtual machines are read with: bitmap of a cell → character.
 
 - VGA 8×16, code page 437: the ROM font of SeaBIOS's VGA BIOS, which text mode shows; Linux's built-in
-  framebuffer console font differs in the glyphs listed here.
+  framebuffer console font differs in some (``fontdata``), as do the fonts that consoles load.
 - PSF fonts (version 1 and 2, with their Unicode tables) that ``setfont`` loads, where they are installed.
 """
 
@@ -14,56 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from mediakit.errors import FormatError, MissingToolError
+from mediakit.vm import fontdata
 
 _ROM = Path("/usr/share/seabios/vgabios-stdvga.bin")
 _SMILEY = bytes.fromhex("00007e81a58181bd9981817e00000000")  # glyph 1, after the blank glyph 0
 _LOW = " ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼"
 CP437 = _LOW + bytes(range(32, 127)).decode() + "⌂" + bytes(range(128, 256)).decode("cp437")
-# Where Linux 6.1's built-in font (lib/fonts/font_8x16.c) differs from the ROM's, by code.
-_LINUX = {
-    29: "0000000000286cfe6c28000000000000",
-    48: "0000386cc6c6d6d6c6c66c3800000000",
-    77: "0000c6eefefed6c6c6c6c6c600000000",
-    84: "00007e7e5a1818181818183c00000000",
-    86: "0000c6c6c6c6c6c6c66c381000000000",
-    87: "0000c6c6c6c6d6d6d6feee6c00000000",
-    88: "0000c6c66c7c38387c6cc6c600000000",
-    89: "0000666666663c181818183c00000000",
-    90: "0000fec6860c183060c2c6fe00000000",
-    96: "0030180c000000000000000000000000",
-    102: "00001c36323078303030307800000000",
-    109: "0000000000ecfed6d6d6d6c600000000",
-    118: "0000000000c6c6c6c6c66c3800000000",
-    119: "0000000000c6c6d6d6d6fe6c00000000",
-    120: "0000000000c66c3838386cc600000000",
-    124: "00001818181818181818181800000000",
-    126: "0076dc00000000000000000000000000",
-    128: "00003c66c2c0c0c0c0c2663c18700000",
-    135: "00000000007cc6c0c0c0c67c18700000",
-    143: "386c3810386cc6fec6c6c6c600000000",
-    144: "0c1800fe66626878686266fe00000000",
-    145: "0000000000ec36367ed8d86e00000000",
-    155: "0018187cc6c0c0c0c67c181800000000",
-    157: "000066663c187e187e18181800000000",
-    158: "00f8ccccf8c4ccdeccccccc600000000",
-    159: "000e1b1818187e181818d87000000000",
-    166: "00003c6c6c3e007e0000000000000000",
-    167: "0000386c6c38007c0000000000000000",
-    171: "0060e062666c183060dc860c183e0000",
-    172: "0060e062666c183066ce9a3f06060000",
-    227: "0000000000fe6c6c6c6c6c6c00000000",
-    228: "0000fec6603018183060c6fe00000000",
-    230: "00000000006666666666667c6060c000",
-    232: "00007e183c666666663c187e00000000",
-    233: "0000386cc6c6fec6c6c66c3800000000",
-    241: "0000000018187e181800007e00000000",
-    245: "181818181818181818d8d8d870000000",
-    246: "000000000018007e0018000000000000",
-    250: "00000000000000180000000000000000",
-    252: "006c3636363636000000000000000000",
-    253: "003c660c18327e000000000000000000",
-    254: "000000007e7e7e7e7e7e7e0000000000",
-}
 _PSF1, _PSF2 = b"\x36\x04", b"\x72\xb5\x4a\x86"
 
 
@@ -96,13 +52,15 @@ def vga() -> Font:
 def linux() -> Font:
     """The font built into Linux, which framebuffer consoles show until ``setfont`` loads another."""
     glyphs = _rom_glyphs()
-    known = {code: bytes.fromhex(rows) for code, rows in _LINUX.items()}
+    known = {code: bytes.fromhex(rows) for code, rows in fontdata.LINUX.items()}
     return from_rows("Linux 8x16", 16, ((known.get(code, glyphs[code]), CP437[code]) for code in _order()))
 
 
-def for_screens() -> list[Font]:
-    """The fonts a screen of a virtual machine is tried with."""
-    return [linux(), vga()]
+@cache
+def for_screens() -> tuple[Font, ...]:
+    """The fonts a screen of a virtual machine is tried with: one, in which each known drawing counts."""
+    table = {bytes.fromhex(rows): character for character, rows in fontdata.LAT15.items()}
+    return (Font("8x16", 8, 16, vga().glyphs | table | linux().glyphs),)
 
 
 @cache

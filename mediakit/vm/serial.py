@@ -104,6 +104,10 @@ class Serial:
         except OSError as error:
             raise LineClosedError("The machine has ended; nothing can be typed.") from error
 
+    def type(self, text: str) -> None:
+        """Type ``text``, as on the machine's own keyboard."""
+        self.send(text)
+
     def press(self, *names: str) -> None:
         """Press named keys (``up``, ``enter``, ``tab``, ``f1`` is not among them) as a VT100 sends them."""
         for name in names:

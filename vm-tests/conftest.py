@@ -1,0 +1,110 @@
+"""What the VM tests share: reference ISOs, sticks and installed disks, each built once and cached under a key
+of its inputs, and machines that leave their evidence in ``out/vm/<test>`` when a test fails.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediakit.run import run
+from mediakit.vm import evidence
+from mediakit.vm.accel import choose
+from mediakit.vm.machine import Machine
+from mediakit.vm.spec import VmSpec
+
+ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # pytest's import mode finds no neighbours: support.py
+
+from support import Product, say  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.vm)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call" and report.failed:
+        for machine in getattr(item, "machines", []):
+            if not machine.evidence:
+                machine.leave()
+    return report
+
+
+@pytest.fixture(scope="session")
+def product() -> Product:
+    accelerator = choose()
+    say(f"{accelerator.name}: {accelerator.why}")
+    return Product()
+
+
+class Watched(Machine):
+    """A machine that leaves its evidence before it is taken down by a failing test."""
+
+    evidence: Path | None = None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            self.leave()
+        super().__exit__(kind, error, trace)
+
+    def leave(self) -> None:
+        self.evidence = evidence.leave(self, self.folder)
+        say(f"failed; what is known: {self.evidence}")
+
+
+Start = Callable[..., Watched]
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """``with start(spec) as machine``: its folder is ``out/vm/<test>/<n>``."""
+    request.node.machines = []
+    name = re.sub(r"[^\w.-]+", "_", request.node.name)
+
+    def begin(spec: VmSpec) -> Watched:
+        number = len(request.node.machines) + 1
+        machine = Watched(spec, ROOT / "out" / "vm" / name / str(number))
+        buses = ", ".join(f"{disk.bus}:{disk.file.name}" for disk in spec.disks)
+        say(f"{name}: machine {number}, {spec.firmware}, {buses}")
+        request.node.machines.append(machine)
+        return machine
+
+    begun = time.monotonic()
+    yield begin
+    say(f"{name}: {time.monotonic() - begun:.1f} s")
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Callable[[Path], Path]:
+    """A writable qcow2 over a cached disk, which stays as it is."""
+
+    def make(base: Path) -> Path:
+        disk = tmp_path / f"{base.stem}.qcow2"
+        run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", disk], timeout=60)
+        return disk
+
+    return make
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[Path], Path]:
+    """A sparse raw copy of a cached disk: what works on files wants no qcow2."""
+
+    def make(base: Path) -> Path:
+        disk = tmp_path / base.name
+        run(["cp", "--sparse=always", "--reflink=auto", base, disk], timeout=300)
+        return disk
+
+    return make

@@ -1,0 +1,96 @@
+"""What the scenarios are made of: commands, cached images of the reference Engine, disks and their hashes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mediakit.reference import artefacts
+from mediakit.run import run
+from mediakit.vm.spec import Bus, Disk
+
+PASSWORD = "engine-test"
+_STARTED = time.monotonic()
+
+
+def say(text: str) -> None:
+    """One line with the time since the tests began, past pytest's capture."""
+    print(f"[{time.monotonic() - _STARTED:7.1f} s] {text}", file=sys.__stderr__, flush=True)
+
+
+def mediakit(*words: object, timeout: float = 1800.0) -> str:
+    """Run the command as a person would."""
+    say("mediakit " + " ".join(map(str, words)))
+    return run([sys.executable, "-m", "mediakit", *map(str, words)], timeout=timeout).text
+
+
+def made(path: Path, make: Callable[[Path], object]) -> Path:
+    """``path``, made by ``make(scratch)`` and renamed when it is whole, unless it is there."""
+    if not path.exists():
+        scratch = path.with_name(f"new-{path.name}")
+        scratch.unlink(missing_ok=True)
+        make(scratch)
+        scratch.rename(path)
+    return path
+
+
+class Product:
+    """The cached images of both versions. A change of the sources changes the key, and all is built again."""
+
+    def folder(self, version: str) -> Path:
+        return artefacts.artefacts(version).system.parent
+
+    def iso(self, version: str) -> Path:
+        name = f"engine-{version}.iso"
+        return made(self.folder(version) / name, lambda out: mediakit("build-reference", version, "-o", out))
+
+    def stick(self, version: str) -> Path:
+        path = self.folder(version) / "stick.img"
+        return made(path, lambda out: mediakit("write", self.iso(version), out, "--size", "2G", "--yes"))
+
+    def installed(self, version: str = "5.0") -> Path:
+        """A disk with a fresh Engine, made by ``mediakit install`` on a file; use overlays of it."""
+        path = self.folder(version) / "disk.img"
+        answers = self.folder(version) / "answers.toml"
+        answers.write_text(fresh_answers())
+        words = ("--action", "fresh", "--answers", answers, "--size", "12G", "--yes")
+        return made(path, lambda out: mediakit("install", self.iso(version), out, *words))
+
+
+def fresh_answers(action: str = "fresh", end: str = "poweroff") -> str:
+    secret = run(["openssl", "passwd", "-6", "-salt", "vmtests", PASSWORD], timeout=20).text.strip()
+    return f'''schema = 1
+action = "{action}"
+language = "en"
+keyboard = "us"
+licence = "accepted"
+[system]
+host_name = "engine-vm"
+admin_password_hash = "{secret}"
+time_zone = "UTC"
+[network]
+mode = "none"
+[end]
+action = "{end}"
+'''
+
+
+def engine_disk(file: Path, bus: Bus = Bus.SATA, boot: int = 0) -> Disk:
+    return Disk(file, bus, "qcow2" if file.suffix == ".qcow2" else "raw", "ENGINE1", boot=boot)
+
+
+def vm_store(disk: Path) -> tuple[int, int]:
+    """Offset and size in bytes of engine-vms, as sfdisk sees the disk."""
+    table = json.loads(run(["sfdisk", "--json", disk], timeout=30).text)["partitiontable"]
+    part = next(p for p in table["partitions"] if p.get("name") == "engine-vms")
+    return part["start"] * table["sectorsize"], part["size"] * table["sectorsize"]
+
+
+def vm_store_sha256(disk: Path) -> str:
+    """The hash of the whole VM store of a raw disk (holes are read as zeros)."""
+    offset, size = vm_store(disk)
+    script = f"dd if='{disk}' bs=1M skip={offset} count={size} iflag=skip_bytes,count_bytes status=none | sha256sum"
+    return run(["sh", "-c", script], timeout=300).text.split()[0]
