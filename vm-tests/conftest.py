@@ -32,16 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.vm)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    report = yield
-    if report.when == "call" and report.failed:
-        for machine in getattr(item, "machines", []):
-            if not machine.evidence:
-                machine.leave()
-    return report
-
-
 @pytest.fixture(scope="session")
 def product() -> Product:
     accelerator = choose()
@@ -52,16 +42,10 @@ def product() -> Product:
 class Watched(Machine):
     """A machine that leaves its evidence before it is taken down by a failing test."""
 
-    evidence: Path | None = None
-
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is not None:
-            self.leave()
+            say(f"failed; what is known: {evidence.leave(self, self.folder)}")
         super().__exit__(kind, error, trace)
-
-    def leave(self) -> None:
-        self.evidence = evidence.leave(self, self.folder)
-        say(f"failed; what is known: {self.evidence}")
 
 
 Start = Callable[..., Watched]
@@ -70,15 +54,15 @@ Start = Callable[..., Watched]
 @pytest.fixture
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """``with start(spec) as machine``: its folder is ``out/vm/<test>/<n>``."""
-    request.node.machines = []
+    count = 0
     name = re.sub(r"[^\w.-]+", "_", request.node.name)
 
     def begin(spec: VmSpec) -> Watched:
-        number = len(request.node.machines) + 1
-        machine = Watched(spec, ROOT / "out" / "vm" / name / str(number))
+        nonlocal count
+        count += 1
+        machine = Watched(spec, ROOT / "out" / "vm" / name / str(count))
         buses = ", ".join(f"{disk.bus}:{disk.file.name}" for disk in spec.disks)
-        say(f"{name}: machine {number}, {spec.firmware}, {buses}")
-        request.node.machines.append(machine)
+        say(f"{name}: machine {count}, {spec.firmware}, {buses}")
         return machine
 
     begun = time.monotonic()
