@@ -1,7 +1,7 @@
 """A second opinion on partition tables, from libparted; and tables for disks that hold nothing.
 
-mediakit itself reads and writes tables with ``formats.gpt`` and ``formats.mbr``; libparted rewrites a table in
-place, which a cut can turn into no table at all, so it makes them only where there is nothing to lose.
+mediakit itself uses ``formats.gpt`` and ``formats.mbr``; libparted rewrites a table in
+place, which a cut can turn into no table at all, so it makes tables only where there is nothing to lose.
 pyparted lives here.
 """
 

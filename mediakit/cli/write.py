@@ -65,6 +65,7 @@ def _write(arguments: argparse.Namespace, source: Source, observer: Observer, ca
 
     options = Options(
         delta=not arguments.no_delta,
+        probe=not arguments.no_probe,
         with_data=not arguments.no_data,
         answers=_answers(arguments.answers),
         wipe=tuple(arguments.wipe),

@@ -33,6 +33,7 @@ class Options:
     """What was asked for; ``wipe`` are identities of disks that are not removable."""
 
     delta: bool = True
+    probe: bool = True
     with_data: bool = True
     answers: bytes | None = None
     wipe: tuple[str, ...] = ()
@@ -179,6 +180,7 @@ def _write_one(fleet: Fleet, stick: Prepared) -> Outcome:
                 fleet.observer,
                 fleet.cancel,
                 delta=fleet.options.delta,
+                probe=fleet.options.probe and not stick.device.is_file,
                 answers=fleet.options.answers,
                 locate=fleet.locate,
                 approve=fleet.approve,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 
@@ -13,7 +14,10 @@ PATH = "/.mediakit/receipt.json"
 
 @dataclass(frozen=True)
 class Receipt:
-    """``holes`` are byte ranges (offset, size) where stick and image differ on purpose: the tables."""
+    """``holes`` are byte ranges (offset, size) where stick and image differ on purpose, or Windows writes.
+
+    ``digests.blocks`` are of the image with the holes as zeros, so that the stick can be held against them.
+    """
 
     image: str
     size_bytes: int
@@ -45,3 +49,13 @@ def parse(data: bytes) -> Receipt:
         raise FormatError(
             f"The stick's receipt cannot be read ({error}).", "Write the stick again."
         ) from error
+
+
+def masked_digest(block: bytes, offset: int, holes: tuple[tuple[int, int], ...]) -> str:
+    """SHA-256 of a block at ``offset`` of the stick with what lies in ``holes`` taken as zeros."""
+    clean = bytearray(block)
+    for start, size in holes:
+        first, last = max(start - offset, 0), min(start + size - offset, len(clean))
+        if first < last:
+            clean[first:last] = bytes(last - first)
+    return hashlib.sha256(clean).hexdigest()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mediakit.block.target import Target
 from mediakit.errors import CancelledError, DeviceError, MediakitError
@@ -18,11 +18,13 @@ from mediakit.progress import Cancel, Event, Observer
 from mediakit.stick import data, receipt
 from mediakit.stick.meter import Meter
 from mediakit.stick.plan import WritePlan
+from mediakit.stick.probe import probe
 from mediakit.stick.receipt import Receipt
-from mediakit.stick.source import BLOCK_BYTES, Source
+from mediakit.stick.source import BLOCK_BYTES, DIGEST_BYTES, Source
 from mediakit.stick.tables import HEAD_BYTES, Span
 
 QUEUE_DEPTH = 3
+_DISK_ID = (440, 6)
 _TRIAL_BLOCKS = 24
 _SKIP_BLOCKS = 256
 
@@ -49,6 +51,7 @@ class Job:
     observer: Observer
     cancel: Cancel
     delta: bool = True
+    probe: bool = False
     answers: bytes | None = None
     locate: Callable[[int], str] = lambda offset: ""
     approve: Callable[[], None] = lambda: None
@@ -94,6 +97,9 @@ def _begin(job: Job, tally: Tally) -> None:
         tally.head_is_zeroed = True
         job.target.zero(0, HEAD_BYTES)
         job.target.flush()
+        if job.probe:
+            kept = job.plan.data if job.plan.data_is_kept else None
+            probe(job.target, [kept] if kept else [])
 
 
 def _write_body(job: Job, tally: Tally) -> None:
@@ -169,7 +175,7 @@ def _write_data(job: Job, tally: Tally) -> None:
         return
     job.cancel.check()
     job.observer(Event("phase", job.plan.target, "data", message="Preparing ENGINE-DATA"))
-    new = Receipt(job.plan.image, job.plan.image_bytes, job.source.digests(), holes(job.plan))
+    new = make_receipt(job)
     files = {receipt.PATH: new.to_bytes()}
     if job.answers is not None:
         files[data.ANSWERS] = job.answers
@@ -185,9 +191,18 @@ def _write_data(job: Job, tally: Tally) -> None:
     tally.bytes_written += data.make(job.target, span, files, serial=now & 0xFFFFFFFF, timestamp=now)
 
 
+def make_receipt(job: Job) -> Receipt:
+    """The receipt of the image, whose first 4 MiB are digested without the tables."""
+    digests = job.source.digests()
+    gaps = holes(job.plan)
+    head = job.source.reader(0, min(DIGEST_BYTES, job.source.size_bytes))
+    blocks = (receipt.masked_digest(head, 0, gaps), *digests.blocks[1:])
+    return Receipt(job.plan.image, job.plan.image_bytes, replace(digests, blocks=blocks), gaps)
+
+
 def holes(plan: WritePlan) -> tuple[tuple[int, int], ...]:
-    """Where the stick's first MiB differs from the image's on purpose: MBR and GPT."""
-    return tuple((span.offset_bytes, span.size_bytes) for span in plan.holes)
+    """Where the stick's first MiB may differ from the image's: MBR and GPT, and Windows' disk id."""
+    return (_DISK_ID, *((span.offset_bytes, span.size_bytes) for span in plan.holes))
 
 
 def _write_tail(job: Job, tally: Tally) -> None:

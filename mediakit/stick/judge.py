@@ -1,0 +1,47 @@
+"""Judging a written stick by its receipt: whether it still is the image that went onto it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mediakit.block.target import open_target
+from mediakit.engine.sweep import Damage
+from mediakit.engine.verify import Verification
+from mediakit.errors import FormatError
+from mediakit.formats import gpt
+from mediakit.progress import Cancel, Observer
+from mediakit.stick import data, tables
+from mediakit.stick.meter import Meter
+from mediakit.stick.receipt import masked_digest
+from mediakit.stick.source import DIGEST_BYTES
+from mediakit.units import SECTOR
+
+_CAUSE = "the stick is failing, or something wrote to it"
+
+
+def judge(path: Path, observer: Observer, cancel: Cancel) -> Verification | None:
+    """Compare each 4 MiB with the receipt on ENGINE-DATA; None where there is no receipt."""
+    if path.is_dir():
+        return None
+    with open_target(path, writable=False) as target:
+        if target.size_bytes < 34 * SECTOR:
+            return None
+        state = gpt.read(target.reader, target.size_bytes, SECTOR)
+        span = tables.find_data(state, target.read(0, SECTOR))
+        found = data.read_receipt(target, span) if span and span.end <= target.size_bytes else None
+        if found is None or found.size_bytes > target.size_bytes:
+            return None
+        if len(found.digests.blocks) != -(-found.size_bytes // DIGEST_BYTES):
+            raise FormatError("The stick's receipt does not fit its image.", "Write the stick again.")
+        meter = Meter(observer, str(path), "verify", found.size_bytes)
+        damaged: list[Damage] = []
+        for number, wanted in enumerate(found.digests.blocks):
+            cancel.check()
+            offset = number * DIGEST_BYTES
+            size = min(DIGEST_BYTES, found.size_bytes - offset)
+            if masked_digest(target.read(offset, size), offset, found.holes) != wanted:
+                damaged.append(Damage(found.image, offset, size, _CAUSE))
+            meter.add(size)
+    note = f"It was written from {found.image}, SHA-256 {found.digests.sha256}."
+    result = "damaged" if damaged else "ok"
+    return Verification(str(path), "receipt", result, None, tuple(damaged), (note,))
