@@ -60,7 +60,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
     name, target = bytearray(), bytearray()
     has_name = continues = False
     mode = child = None
-    symlink = relocated = zisofs = False
+    symlink = relocated = zisofs = continued = False
     for tag, body in _entries(system_use[skip:], reader):
         if tag == b"NM" and body:
             has_name = True
@@ -72,8 +72,12 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
             mode = struct.unpack_from("<I", body)[0]
         elif tag == b"CL" and len(body) >= 4:
             child = struct.unpack_from("<I", body)[0]
-        relocated = relocated or tag == b"RE"
-        zisofs = zisofs or tag == b"ZF"
+        elif tag == b"RE":
+            relocated = True
+        elif tag == b"ZF":
+            zisofs = True
+        elif tag == b"CE":
+            continued = True
         if len(name) > MAX_NAME_BYTES or len(target) > MAX_NAME_BYTES:
             raise FormatError("A Rock Ridge name is absurdly long.")
     return RockRidge(
@@ -83,12 +87,12 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
         child_lba=child,
         is_relocated=relocated,
         is_zisofs=zisofs,
-        has_continuation=any(tag == b"CE" for tag, _ in _area(system_use[skip:])),
+        has_continuation=continued,
     )
 
 
 def _entries(area: bytes, reader: Reader) -> Iterator[tuple[bytes, bytes]]:
-    """Tag and body of each entry, following CE."""
+    """Tag and body of each entry, CE included and followed."""
     seen: set[tuple[int, int]] = set()
     while True:
         following = None
@@ -96,8 +100,7 @@ def _entries(area: bytes, reader: Reader) -> Iterator[tuple[bytes, bytes]]:
             if tag == b"CE" and len(body) >= 24:
                 block, offset, length = (struct.unpack_from("<I", body, at)[0] for at in (0, 8, 16))
                 following = (block * BLOCK + offset, length)
-            else:
-                yield tag, body
+            yield tag, body
         if following is None:
             return
         if following in seen or len(seen) >= MAX_CONTINUATIONS or following[1] > 16 * BLOCK:

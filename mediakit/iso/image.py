@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError, SourceError
 from mediakit.formats import iso9660
-from mediakit.formats.reader import file_reader
+from mediakit.formats.reader import Reader, file_reader
 from mediakit.iso.tree import Extent, FileKind, Node, Tree
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ class FileRecord:
 class Image:
     """An image with its trees; ``tree`` is the one people see: Rock Ridge, else Joliet, else plain."""
 
-    def __init__(self, path: Path, descriptor: int, size_bytes: int) -> None:
+    def __init__(self, path: Path, reader: Reader, size_bytes: int, descriptor: int = -1) -> None:
+        """``descriptor`` is closed with the image; the bytes may as well come from memory."""
         self.path = path
         self.size_bytes = size_bytes
+        self.reader = reader
         self._descriptor = descriptor
-        self.reader = file_reader(descriptor, size_bytes)
         self.descriptors = iso9660.read_descriptors(self.reader, size_bytes)
         self.trees = tuple(
             Tree(self.reader, size_bytes, volume)
@@ -141,9 +142,10 @@ def open_image(path: str | os.PathLike[str]) -> Image:
         raise SourceError(f"{where} cannot be opened: {error.strerror}.", _DOWNLOAD) from error
     try:
         size_bytes = os.lseek(descriptor, 0, os.SEEK_END)
-        if not iso9660.has_descriptor(file_reader(descriptor, size_bytes), size_bytes):
+        reader = file_reader(descriptor, size_bytes)
+        if not iso9660.has_descriptor(reader, size_bytes):
             raise SourceError(f"{where} {_what_else(descriptor, size_bytes)}", _DOWNLOAD)
-        return Image(where, descriptor, size_bytes)
+        return Image(where, reader, size_bytes, descriptor)
     except BaseException:
         os.close(descriptor)
         raise

@@ -1,0 +1,40 @@
+"""Tiny EFI programs that are none: right headers, signatures that name somebody, SBAT; nothing to run."""
+
+from __future__ import annotations
+
+import struct
+
+X64, IA32 = 0x8664, 0x014C
+
+
+def efi_program(
+    machine: int = X64, signers: tuple[str, ...] = (), sbat: str = "", cut: bool = False
+) -> bytes:
+    """A PE32+ EFI application. Each signer becomes a WIN_CERTIFICATE that holds its common name."""
+    sections = [(b".text", b"\xc3" * 16)]
+    if sbat:
+        sections.append((b".sbat", sbat.encode()))
+    optional = bytearray(240)
+    struct.pack_into("<H", optional, 0, 0x20B)
+    struct.pack_into("<H", optional, 68, 10)
+    struct.pack_into("<I", optional, 108, 16)
+    body, table = b"", b""
+    start = 1024
+    for name, data in sections:
+        padded = data.ljust(-(-len(data) // 512) * 512, b"\0")
+        place = (len(data), start, len(padded), start)
+        table += struct.pack("<8sIIIIIIHHI", name, *place, 0, 0, 0, 0, 0x60000020)
+        body += padded
+        start += len(padded)
+    certificates = b"".join(_certificate(name) for name in signers)
+    if certificates:
+        struct.pack_into("<II", optional, 112 + 32, start, len(certificates))
+    coff = struct.pack("<HHIIIHH", machine, len(sections), 0, 0, 0, len(optional), 0x22)
+    head = b"MZ".ljust(60, b"\0") + struct.pack("<I", 64) + b"PE\0\0" + coff + bytes(optional) + table
+    program = head.ljust(1024, b"\0") + body + certificates
+    return program[:1200] if cut else program
+
+
+def _certificate(name: str) -> bytes:
+    der = b"\x30\x20\x06\x03\x55\x04\x03\x0c" + bytes([len(name)]) + name.encode()
+    return (struct.pack("<IHH", 8 + len(der), 0x200, 2) + der).ljust(-(-(8 + len(der)) // 8) * 8, b"\0")
