@@ -167,7 +167,7 @@ def _rows_down(text: str, label: str) -> int:
     """How many choices lie between the marked one and ``label``."""
     actions = r"(Upgrade to|Repair|Remove and reinstall|Roll back|Fresh install|Continue)"
     rows = [line for line in text.splitlines() if re.match(rf"\W*{actions}", line)]
-    marked = next((n for n, row in enumerate(rows) if re.match(r"\s*[>*»►]", row)), 0)
+    marked = next((n for n, row in enumerate(rows) if re.match(r"\s*\(\*\)", row)), 0)
     wanted = next((n for n, row in enumerate(rows) if label in row), marked)
     return max(0, wanted - marked)
 

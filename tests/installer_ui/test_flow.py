@@ -1,0 +1,161 @@
+"""Whole flows with keys typed, on recorded machines, at 80×24."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from installer_ui.app import InstallerApp
+from installer_ui.screens.page import Page
+
+SIZE = (80, 24)
+AppOn = Callable[..., InstallerApp]
+
+
+async def at(pilot: Pilot[int], name: str) -> Page:
+    """Wait until the screen ``name`` is up and settled."""
+    for _ in range(200):
+        await pilot.pause()
+        screen = pilot.app.screen
+        if type(screen).__name__ == name and screen.is_mounted:
+            own = [worker for worker in pilot.app.workers if worker.node is screen]
+            if own:
+                await pilot.app.workers.wait_for_complete(own)
+                await pilot.pause()
+            assert isinstance(screen, Page)
+            return screen
+    raise AssertionError(f"{name} did not come; {pilot.app.screen!r} is there")
+
+
+async def to_found(pilot: Pilot[int]) -> Page:
+    await at(pilot, "Welcome")
+    await pilot.press("enter")
+    await at(pilot, "Licence")
+    await pilot.press("down", "enter")
+    await at(pilot, "Keyboard")
+    await pilot.press("enter", "enter")
+    return await at(pilot, "Found")
+
+
+async def settings(pilot: Pilot[int]) -> None:
+    await at(pilot, "Host")
+    await pilot.press("enter")
+    await at(pilot, "Password")
+    await pilot.press(*"secret123", "enter", *"secret123", "enter")
+    await at(pilot, "NetworkPage")
+    await pilot.press("enter")
+    await at(pilot, "Zone")
+    await pilot.press("enter")
+
+
+def ended_by(app: InstallerApp) -> str:
+    return str(app.installation.ended_by)  # type: ignore[attr-defined]
+
+
+async def test_an_upgrade_is_five_screens_and_a_yes(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("enter")
+        summary = await at(pilot, "Summary")
+        assert app.draft.action == "upgrade"
+        assert "Your 3 virtual machines stay as they are." in summary._text()  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await at(pilot, "Done")
+        await pilot.press("enter")
+    assert ended_by(app) == "reboot"
+    assert app.return_value == 0
+
+
+async def test_a_fresh_install_on_an_empty_disk_asks_everything_once(app_on: AppOn) -> None:
+    app = app_on("blank")
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("enter")
+        await at(pilot, "DiskPage")
+        await pilot.press("enter")
+        await settings(pilot)
+        await at(pilot, "Summary")
+        assert app.draft.disk == "/dev/sda"
+        assert app.draft.password_hash.startswith(("$y$", "$6$"))
+        assert app.draft.zone == "UTC"
+        await pilot.press("enter")
+        await at(pilot, "Done")
+        await pilot.press("down", "enter")
+    assert ended_by(app) == "poweroff"
+
+
+async def test_a_reinstall_costs_the_typed_word(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("down", "down", "enter")
+        await at(pilot, "Keep")
+        await pilot.press("enter")
+        await settings(pilot)
+        summary = await at(pilot, "Summary")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert pilot.app.screen is summary, "Enter alone must not begin"
+        await pilot.press(*"yes", "enter")
+        await pilot.pause()
+        assert pilot.app.screen is summary
+        summary.query_one(Input).value = ""
+        await pilot.press(*"ERASE", "enter")
+        await at(pilot, "Done")
+        assert app.draft.keep_vms
+
+
+async def test_what_is_not_possible_is_chosen_in_vain_and_says_why(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    async with app.run_test(size=SIZE) as pilot:
+        found = await to_found(pilot)
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert pilot.app.screen is found
+        assert "Not possible: Engine 5.0 (build 5000) is installed" in str(
+            found.query_one("#fault", Static).render()
+        )
+
+
+async def test_escape_leads_back_to_the_welcome_and_no_further(app_on: AppOn) -> None:
+    app = app_on("blank")
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        for name in ("Keyboard", "Licence", "Welcome", "Welcome"):
+            await pilot.press("escape")
+            await at(pilot, name)
+
+
+async def test_without_a_disk_nothing_can_be_chosen(app_on: AppOn) -> None:
+    app = app_on("no-disk")
+    async with app.run_test(size=SIZE) as pilot:
+        found = await to_found(pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert pilot.app.screen is found
+
+
+async def test_the_licence_must_be_accepted(app_on: AppOn) -> None:
+    app = app_on("blank")
+    async with app.run_test(size=SIZE) as pilot:
+        await at(pilot, "Welcome")
+        await pilot.press("enter")
+        licence = await at(pilot, "Licence")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert pilot.app.screen is licence
+
+
+@pytest.mark.parametrize(("machine", "action", "row"), [("windows-and-engines", "continue", 8)])
+async def test_an_interrupted_upgrade_is_preselected(
+    app_on: AppOn, machine: str, action: str, row: int
+) -> None:
+    app = app_on(machine)
+    async with app.run_test(size=SIZE) as pilot:
+        found = await to_found(pilot)
+        option = found._option()  # type: ignore[attr-defined]
+        assert option.offer.action == action
