@@ -26,10 +26,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from mediakit.engine import keys
     from mediakit.engine.verify import verify
     from mediakit.progress import Event
+    from mediakit.stick.judge import judge
 
     trusted = None if arguments.key is None else (keys.load_key_file(arguments.key),)
     with observer(arguments.progress, quiet=arguments.json) as watch:
-        found = verify(arguments.image, trusted, observer=watch)
+        found = verify(arguments.image, trusted, observer=watch, judge=judge)
         if arguments.progress == "json":
             watch(Event("result", str(arguments.image), result=found.to_json()))
     if arguments.progress != "json":
