@@ -103,7 +103,9 @@ def _booted() -> frozenset[str]:
         return frozenset()
     if not isinstance(document, dict):
         return frozenset()
-    names = [document.get(key) for key in ("device", "disk", "esp", "slot_device")]
+    # An installed Engine writes its own boot partition: the good mark, the boot choice of an update.
+    keys = ("disk", "slot_device") if document.get("kind") == "slot" else ("device", "disk")
+    names = [document.get(key) for key in keys]
     return frozenset(filter(None, (number_of(name) for name in names if isinstance(name, str))))
 
 

@@ -109,6 +109,18 @@ def test_the_booted_medium_is_refused(loop: str, tmp_path: Path, monkeypatch: py
     assert "started from" in describe(tmp_path / "backing.img").reason
 
 
+@pytest.mark.root
+def test_an_installed_engine_may_write_its_own_boot_partition_but_not_its_disk(
+    loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = tmp_path / "boot.json"
+    monkeypatch.setattr(usage, "BOOT_JSON", boot)
+    boot.write_text(json.dumps({"schema": 1, "kind": "slot", "disk": "/dev/null", "esp": loop}))
+    assert "started from" not in describe(loop).reason
+    boot.write_text(json.dumps({"schema": 1, "kind": "slot", "disk": loop, "esp": "/dev/null"}))
+    assert "started from" in describe(loop).reason
+
+
 @pytest.mark.parametrize(
     ("use", "words"),
     [
