@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 from mediakit.errors import FormatError
 from mediakit.units import align_up
@@ -65,11 +66,11 @@ class Volume:
     def root_bytes(self) -> int:
         return align_up(self.root_entries * 32, self.sector_bytes)
 
-    @property
+    @cached_property
     def data_offset(self) -> int:
         return self.root_offset + self.root_bytes
 
-    @property
+    @cached_property
     def cluster_count(self) -> int:
         return max(0, (self.size_bytes - self.data_offset) // self.cluster_bytes)
 

@@ -1,7 +1,7 @@
 """EFI programs: PE/COFF headers, sections, the signatures' owners, SBAT. Pure; nothing is verified here.
 
 Sources: Microsoft PE Format (COFF header, optional header, attribute certificate table); SBAT.md of shim for
-the ``.sbat`` section; X.690 only as far as common names (OID 2.5.4.3) can be picked out of PKCS#7.
+the ``.sbat`` section; who signed is read from PKCS#7 by ``pkcs7``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import struct
 from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.formats.pkcs7 import Signer, find_signer
 from mediakit.formats.reader import Reader
 
 MACHINE_X64, MACHINE_IA32, MACHINE_ARM64 = 0x8664, 0x014C, 0xAA64
 MACHINES = {MACHINE_X64: "x64", MACHINE_IA32: "ia32", MACHINE_ARM64: "aa64"}
+MICROSOFT_AUTHORITIES = (
+    "Microsoft Corporation UEFI CA 2011",
+    "Microsoft UEFI CA 2023",
+    "Microsoft Windows Production PCA 2011",
+    "Windows UEFI CA 2023",
+)
 _EFI_APPLICATION = 10
 _MAX_SECTIONS = 96
 _MAX_CERTIFICATES = 1 << 20
-_COMMON_NAME = b"\x06\x03\x55\x04\x03"
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,12 @@ class SbatEntry:
 
 @dataclass(frozen=True)
 class EfiProgram:
-    """What the headers say. ``signers`` are the common names in each signature, the issuer first."""
+    """What the headers say. ``signers`` has one entry for each signature in the file."""
 
     machine: str
     subsystem: int
     sections: tuple[Section, ...]
-    signers: tuple[tuple[str, ...], ...]
+    signers: tuple[Signer, ...]
     sbat: tuple[SbatEntry, ...]
 
     @property
@@ -62,9 +68,9 @@ class EfiProgram:
         return bool(self.signers)
 
     @property
-    def signed_by_microsoft(self) -> bool:
-        """Whether a signature names Microsoft's UEFI authority, which machines trust as they are sold."""
-        return any("Microsoft" in name and "UEFI" in name for names in self.signers for name in names)
+    def is_trusted_as_sold(self) -> bool:
+        """Whether a signature was issued by one of Microsoft's authorities that machines are sold with."""
+        return any(signer.issuer in MICROSOFT_AUTHORITIES for signer in self.signers)
 
 
 def read(reader: Reader, size_bytes: int) -> EfiProgram:
@@ -118,8 +124,8 @@ def _sbat(reader: Reader, sections: tuple[Section, ...]) -> tuple[SbatEntry, ...
     return tuple(entries)
 
 
-def _signers(reader: Reader, size_bytes: int, start: int, length: int) -> tuple[tuple[str, ...], ...]:
-    """The common names in each WIN_CERTIFICATE of the table (entries aligned to 8 bytes)."""
+def _signers(reader: Reader, size_bytes: int, start: int, length: int) -> tuple[Signer, ...]:
+    """Who signed, from each WIN_CERTIFICATE of the table (entries aligned to 8 bytes)."""
     if not length:
         return ()
     if length > _MAX_CERTIFICATES or start + length > size_bytes:
@@ -132,22 +138,6 @@ def _signers(reader: Reader, size_bytes: int, start: int, length: int) -> tuple[
         if size < 8 or at + size > length:
             break
         if kind == 2:  # WIN_CERT_TYPE_PKCS_SIGNED_DATA
-            found.append(tuple(reversed(_common_names(table[at + 8 : at + size]))))
+            found.append(find_signer(table[at + 8 : at + size]))
         at += -(-size // 8) * 8
     return tuple(found)
-
-
-def _common_names(der: bytes) -> list[str]:
-    """Every common name once, in order of its last appearance: the signer info, which comes last, decides."""
-    names: list[str] = []
-    at = der.find(_COMMON_NAME)
-    while at >= 0:
-        value = at + len(_COMMON_NAME)
-        if value + 2 <= len(der) and der[value] in (0x0C, 0x13, 0x16, 0x1E) and der[value + 1] < 0x80:
-            raw = der[value + 2 : value + 2 + der[value + 1]]
-            text = raw.decode("utf-16-be" if der[value] == 0x1E else "utf-8", "replace")
-            if text in names:
-                names.remove(text)
-            names.append(text)
-        at = der.find(_COMMON_NAME, at + 1)
-    return names

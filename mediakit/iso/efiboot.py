@@ -117,23 +117,19 @@ def judge_secure_boot(volumes: list[EfiVolume]) -> Route:
         assert loader is not None
         if not loader.is_signed:
             return Route(False, "BOOTX64.EFI is not signed.")
-        if not _is_trusted(loader):
-            names = ", ".join(loader.signers[0]) or "an unnamed key"
-            return Route(False, f"BOOTX64.EFI is signed by {names}, which machines do not trust as sold.")
+        if not loader.is_trusted_as_sold:
+            what = f"BOOTX64.EFI is signed by {loader.signers[0]}, which machines do not trust as sold."
+            return Route(False, what)
         is_shim = any(entry.component == "shim" for entry in loader.sbat)
         if is_shim and volume.second_stage is None:
             return Route(False, "The shim is signed, but there is no grubx64.efi beside it.")
         if is_shim and volume.second_stage is not None and not volume.second_stage.is_signed:
             return Route(False, "The shim is signed by Microsoft, but grubx64.efi is not signed.")
-    signer = next(name for names in (good[0].loader or _NOTHING).signers for name in names)
-    return Route(True, f"BOOTX64.EFI is signed by {signer}.")
-
-
-_NOTHING = EfiProgram("", 0, (), (("",),), ())
-
-
-def _is_trusted(program: EfiProgram) -> bool:
-    return any("Microsoft" in name for names in program.signers for name in names)
+    first = good[0].loader
+    assert first is not None
+    then = good[0].second_stage
+    behind = f", what follows by {then.signers[0]}" if then is not None and then.is_signed else ""
+    return Route(True, f"BOOTX64.EFI is signed by {first.signers[0]}{behind}.")
 
 
 def _candidates(structures: Structures) -> list[tuple[str, int, int]]:

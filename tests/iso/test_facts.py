@@ -155,7 +155,7 @@ def test_a_broken_catalog_breaks_discs_only(isos: Isos, tmp_path: Path) -> None:
     ("loader", "routes"),
     [
         (b"not a program", ("uefi_cd", "uefi_usb", "secure_boot")),
-        (efi_program(signers=("Microsoft UEFI",), cut=True), ("uefi_cd", "uefi_usb", "secure_boot")),
+        (efi_program(signers=(make.MICROSOFT,), cut=True), ("uefi_cd", "uefi_usb", "secure_boot")),
         (efi_program(machine=0xAA64), ("uefi_cd", "uefi_usb", "secure_boot")),
         (efi_program(), ("secure_boot",)),
         (efi_program(signers=("Nobody in particular",)), ("secure_boot",)),

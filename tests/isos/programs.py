@@ -16,6 +16,8 @@ def efi_program(
         sections.append((b".sbat", sbat.encode()))
     optional = bytearray(240)
     struct.pack_into("<H", optional, 0, 0x20B)
+    struct.pack_into("<II", optional, 32, 512, 512)  # alignment of sections in memory and in the file
+    struct.pack_into("<II", optional, 56, 65536, 1024)  # sizes of the image in memory and of the headers
     struct.pack_into("<H", optional, 68, 10)
     struct.pack_into("<I", optional, 108, 16)
     body, table = b"", b""
@@ -35,6 +37,16 @@ def efi_program(
     return program[:1200] if cut else program
 
 
-def _certificate(name: str) -> bytes:
-    der = b"\x30\x20\x06\x03\x55\x04\x03\x0c" + bytes([len(name)]) + name.encode()
+def _certificate(issuer: str) -> bytes:
+    """A WIN_CERTIFICATE around the least SignedData that names an issuer (RFC 2315 §9)."""
+    name = _der(0x30, _der(0x31, _der(0x30, b"\x06\x03\x55\x04\x03" + _der(0x0C, issuer.encode()))))
+    signer = _der(0x30, b"\x02\x01\x01" + _der(0x30, name + b"\x02\x01\x07"))
+    signed = _der(0x30, b"\x02\x01\x01" + _der(0x31, b"") + _der(0x30, b"") + _der(0x31, signer))
+    der = _der(0x30, b"\x06\x01\x2a" + _der(0xA0, signed))
     return (struct.pack("<IHH", 8 + len(der), 0x200, 2) + der).ljust(-(-(8 + len(der)) // 8) * 8, b"\0")
+
+
+def _der(tag: int, body: bytes) -> bytes:
+    assert len(body) < 256
+    length = bytes([len(body)]) if len(body) < 128 else bytes([0x81, len(body)])
+    return bytes([tag]) + length + body
