@@ -74,3 +74,17 @@ def test_linux_draws_some_letters_otherwise() -> None:
     rom = {character: bits for bits, character in fonts.vga().glyphs.items()}
     assert ours["m"] != rom["m"] and ours["a"] == rom["a"]
     assert set(ours) >= set(map(chr, range(32, 127)))
+
+
+def test_debian_s_default_console_font_is_known_too() -> None:
+    fixed = fonts.for_screens()[1]
+    assert set(fixed.glyphs.values()) >= set(map(chr, range(33, 127))) | set("áéíóúñÑ¿¡─│┌█")
+    glyphs = {character: bits for bits, character in fixed.glyphs.items()} | {" ": bytes(16)}
+    text = "Screen 2   Welcome, Español ─│"
+    rows = [
+        b"".join(
+            b"\xff\xff\xff" if glyphs[c][y] >> (7 - x) & 1 else b"\0\0\0" for c in text for x in range(8)
+        )
+        for y in range(16)
+    ]
+    assert read(Picture(8 * len(text), 16, b"".join(rows)), fonts.for_screens()) == text
