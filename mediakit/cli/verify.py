@@ -25,12 +25,18 @@ def execute(arguments: argparse.Namespace) -> int:
     from mediakit.cli.progress import observer
     from mediakit.engine import keys
     from mediakit.engine.verify import verify
+    from mediakit.errors import SourceError
     from mediakit.progress import Event
     from mediakit.stick.judge import judge
 
     trusted = None if arguments.key is None else (keys.load_key_file(arguments.key),)
     with observer(arguments.progress, quiet=arguments.json) as watch:
         found = verify(arguments.image, trusted, observer=watch, judge=judge)
+        if found.checked_by == "none" and arguments.image.is_dir():
+            raise SourceError(
+                f"{arguments.image} is a folder that holds no medium.",
+                "Name an image, a device, or a mounted medium.",
+            )
         if arguments.progress == "json":
             watch(Event("result", str(arguments.image), result=found.to_json()))
     if arguments.progress != "json":

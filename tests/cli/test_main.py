@@ -38,7 +38,7 @@ def test_help_lists_the_verbs_and_imports_none_of_them() -> None:
     done = run([sys.executable, "-c", code], timeout=30)
     assert "HEAVY []" in done.text
     for verb in front.VERBS:
-        assert f"  {verb} " in done.text
+        assert f"    {verb}" in done.text
 
 
 def test_wrong_usage_is_status_2() -> None:
