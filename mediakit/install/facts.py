@@ -36,11 +36,15 @@ def machine(sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> Machine:
         model=_text(dmi / "product_name"),
         serial=_serial(dmi),
         uuid=_text(dmi / "product_uuid").lower(),
-        firmware="uefi" if efi.is_dir() else "bios",
+        firmware=_firmware(efi),
         secure_boot=_secure_boot(efi),
         ram_bytes=_ram(proc / "meminfo"),
         cpu_ok=_cpu_ok(proc / "cpuinfo"),
     )
+
+
+def _firmware(efi: Path) -> str:
+    return "uefi" if efi.is_dir() else "bios"
 
 
 def _serial(dmi: Path) -> str:
