@@ -170,7 +170,7 @@ LAT15 = {
     "■": "000000fefefefefefefefefe00000000",
 }
 
-# Debian's default console font, Lat15-Fixed16 (console-setup; the X11 "fixed" fonts are in the public domain):
+# Debian's default console font, Lat15-Fixed16 (console-setup; X11's "fixed" is in the public domain):
 # character=bitmap, words of a text.
 FIXED = r"""
 !=00000000080808080808080008080000 "=00002222222200000000000000000000 #=000000001212127e24247e4848480000

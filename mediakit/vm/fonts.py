@@ -58,7 +58,7 @@ def linux() -> Font:
 
 @cache
 def for_screens() -> tuple[Font, ...]:
-    """The fonts a screen of a virtual machine is tried with: VGA in all its drawings, and Debian's default."""
+    """The fonts a screen of a virtual machine is tried with: VGA's drawings, Debian's default."""
     table = {bytes.fromhex(rows): character for character, rows in fontdata.LAT15.items()}
     fixed = {bytes.fromhex(word[2:]): word[0] for word in fontdata.FIXED.split()}
     return (Font("VGA 8x16", 8, 16, vga().glyphs | table | linux().glyphs), Font("Fixed 8x16", 8, 16, fixed))
