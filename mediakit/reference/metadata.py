@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
 from mediakit.engine.documents import Fields
 from mediakit.engine.manifest import version_text
 from mediakit.errors import FormatError, SourceError
+from mediakit.reference.versions import Version
 
 WORDS = "product, version, build, created, layout, upgrade_from, pv_driver, min_ram_bytes, min_disk_bytes"
 
@@ -38,6 +39,11 @@ class Metadata:
         return int(datetime.fromisoformat(self.created).timestamp())
 
 
+def of_version(version: Version) -> Metadata:
+    """What a version of the reference Engine says of itself."""
+    return Metadata(**{field.name: getattr(version, field.name) for field in fields(Metadata)})
+
+
 def read(path: Path) -> Metadata:
     """The metadata in ``path``; SourceError if it cannot be read, FormatError says what is wrong with it."""
     try:
@@ -55,22 +61,22 @@ def parse(data: bytes, *, is_toml: bool = False) -> Metadata:
     except ValueError as error:
         kind = "TOML" if is_toml else "JSON"
         raise FormatError(f"The metadata is not {kind}: {str(error)[:120]}.", f"It needs: {WORDS}.") from None
-    fields = Fields(values, "The metadata")
+    found = Fields(values, "The metadata")
     try:
-        moment = datetime.fromisoformat(fields.text("created"))
+        moment = datetime.fromisoformat(found.text("created"))
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise fields.wrong("created", "a time such as 2024-05-01T12:00:00Z")
+        raise found.wrong("created", "a time such as 2024-05-01T12:00:00Z")
     return Metadata(
-        product=fields.text("product"),
-        version=version_text(fields, "version"),
-        build=fields.number("build"),
-        created=fields.text("created"),
-        layout=fields.number("layout", least=1),
-        upgrade_from=fields.numbers("upgrade_from"),
-        pv_driver=version_text(fields, "pv_driver"),
-        min_ram_bytes=fields.number("min_ram_bytes"),
-        min_disk_bytes=fields.number("min_disk_bytes"),
-        arch=fields.text("arch") if isinstance(values, dict) and "arch" in values else "amd64",
+        product=found.text("product"),
+        version=version_text(found, "version"),
+        build=found.number("build"),
+        created=found.text("created"),
+        layout=found.number("layout", least=1),
+        upgrade_from=found.numbers("upgrade_from"),
+        pv_driver=version_text(found, "pv_driver"),
+        min_ram_bytes=found.number("min_ram_bytes"),
+        min_disk_bytes=found.number("min_disk_bytes"),
+        arch=found.text("arch") if isinstance(values, dict) and "arch" in values else "amd64",
     )
