@@ -7,7 +7,6 @@ is in the cache.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import shutil
@@ -166,7 +165,7 @@ def _keyboards(layouts: tuple[str, ...], tree: Path) -> None:
     folder.mkdir(parents=True)
     for layout in layouts:
         keymap = run(["chroot", tree, "ckbcomp", "-model", "pc105", layout], timeout=60).stdout
-        (folder / f"{layout}.kmap.gz").write_bytes(gzip.compress(keymap, mtime=0))
+        (folder / f"{layout}.kmap").write_bytes(keymap)
 
 
 def _accounts(tree: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import mediakit
@@ -18,6 +19,8 @@ from mediakit.reference.versions import Version, find
 
 KEYS = Path(__file__).parent / "keys"
 _PACKAGES = "usr/lib/python3/dist-packages"
+_UNITS = "/usr/lib/systemd/system"
+_WANTS = "etc/systemd/system/getty.target.wants"
 _LEFT_OUT = ("reference", "vm", "__pycache__")
 """Parts of mediakit that an Engine has no use for."""
 
@@ -40,7 +43,7 @@ def build_system(
         squash.overlay(FILES / "system", work)
         squash.mask(work, parts.masked)
         squash.enable(work, parts.system_units)
-        squash.enable(work, ("engine-trial.service",), "sysinit.target")
+        squash.link(work / _WANTS / "serial-getty@hvc0.service", f"{_UNITS}/serial-getty@.service")
         squash.link(work / "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
         _python(work, parts, cache)
         _identity(work, described)
@@ -50,12 +53,19 @@ def build_system(
 
 
 def install_mediakit(work: Path, packages: str = _PACKAGES) -> None:
-    """The source of mediakit as it runs now, without what only builds and boots images."""
+    """Put the source of mediakit as it runs now below ``packages``."""
+    source = Path(mediakit.__file__).parent
+    for path in mediakit_files():
+        squash.put(work / packages / "mediakit" / path.relative_to(source), path.read_bytes())
+
+
+def mediakit_files() -> Iterator[Path]:
+    """The files of mediakit that an Engine carries: all but what builds images and boots them in QEMU."""
     source = Path(mediakit.__file__).parent
     for path in sorted(source.rglob("*")):
         parts = path.relative_to(source).parts
         if path.is_file() and parts[0] not in _LEFT_OUT and "__pycache__" not in parts:
-            squash.put(work / packages / "mediakit" / Path(*parts), path.read_bytes())
+            yield path
 
 
 def boot_files(work: Path) -> tuple[Path, Path, Path]:

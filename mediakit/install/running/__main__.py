@@ -13,10 +13,10 @@ from pathlib import Path
 from mediakit.errors import MediakitError
 from mediakit.install import state as states
 from mediakit.install.running import boot as boots
-from mediakit.install.running import good, health, identity, render, status
+from mediakit.install.running import health, identity, render, status
 from mediakit.install.running.boot import Boot
 from mediakit.install.running.status import Status
-from mediakit.run import run
+from mediakit.run import run, start
 
 LOG = "logs/engine.log"
 _CONSOLES = Path("/sys/class/tty/console/active")
@@ -58,9 +58,9 @@ def prepare(boot: Boot) -> list[str]:
     if os.path.ismount(health.STATE):
         problems += attempt("SSH host key", lambda: identity.keep_host_key(folder))
         problems += attempt("Machine id", lambda: identity.keep_machine_id(folder))
-    keymap = Path(f"/usr/share/engine/keymaps/{state.keyboard}.kmap.gz")
-    if keymap.is_file():
-        run(["loadkeys", "-q", keymap], timeout=20, check=False)
+    keymap = Path(f"/usr/share/engine/keymaps/{state.keyboard}.kmap")
+    if state.keyboard != "us" and keymap.is_file():
+        start(["loadkeys", "-q", keymap])
     return problems
 
 
@@ -68,6 +68,8 @@ def settle(boot: Boot, found: Status) -> list[str]:
     """Healthy: remember the VMs, and on trial set the good mark."""
     problems: list[str] = []
     if boot.is_trial:
+        from mediakit.install.running import good  # the disk code is heavy, and only a trial needs it
+
         problems += attempt("The good mark", lambda: good.mark_good(boot))
     if not problems:
         names = "".join(f"{path}\n" for path in sorted(health.VMS.glob("*/vm.json")))

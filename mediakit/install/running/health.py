@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mediakit.run import ToolError, run
-
 STATE = Path("/engine/state")
 VMS = Path("/engine/vms")
 PROBLEMS = Path("/run/engine/problems")
+XENSTORE = Path("/run/xenstored/socket")
+_MESSAGE = struct.Struct("<IIII")
+_READ = 2
 KNOWN_VMS = "vms.list"
 """In engine-state: the definitions at the last good boot or orderly shutdown, one path a line."""
 _DEFINITION = (
@@ -46,11 +49,36 @@ def xen_problems() -> list[str]:
     if not xen_version():
         return ["Xen is not running: this kernel was started without it."]
     try:
-        run(["xenstore-read", "/local/domain/0/name"], timeout=20)
-        run(["xl", "list", "0"], timeout=20)
-    except ToolError as error:
-        return [f"Xen's tools do not answer: {error.message}"]
+        if "control_d" not in Path("/proc/xen/capabilities").read_text():
+            return ["This system is not Xen's control domain."]
+        read_xenstore("/local/domain/0/name")
+    except OSError as error:
+        return [f"Xen's store does not answer: {error}"]
     return []
+
+
+def read_xenstore(path: str, socket_path: Path = XENSTORE) -> str:
+    """One value of the Xen store, over its socket (Xen ``docs/misc/xenstore.txt``)."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(socket_path))
+        payload = path.encode() + b"\0"
+        connection.sendall(_MESSAGE.pack(_READ, 1, 0, len(payload)) + payload)
+        kind, _, _, size = _MESSAGE.unpack(_receive(connection, _MESSAGE.size))
+        answer = _receive(connection, size)
+    if kind != _READ:
+        raise OSError(answer.rstrip(b"\0").decode(errors="replace"))
+    return answer.decode(errors="replace")
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = connection.recv(size - len(data))
+        if not piece:
+            raise OSError("the connection ended early")
+        data += piece
+    return data
 
 
 def secure_boot(root: Path = Path("/")) -> bool:

@@ -19,15 +19,18 @@ read_command_line() {
     done
 }
 
+LOADED_AT=
+
 # Load what the hardware asks for, as far as the initrd has it. Asked again while a device is missing:
 # a controller's driver brings new devices with new aliases.
 load_drivers() {
+    read -r events </sys/kernel/uevent_seqnum
+    [ "$events" != "$LOADED_AT" ] || return 0
+    LOADED_AT=$events
     find /sys/devices -name modalias 2>/dev/null | xargs -r cat 2>/dev/null | sort -u >/run/aliases
-    if cmp -s /run/aliases /run/aliases.done; then return; fi
+    if cmp -s /run/aliases /run/aliases.done; then return 0; fi
     xargs -r modprobe -a -b -q </run/aliases 2>/dev/null
-    for module in sd_mod sr_mod mmc_block usb_storage; do
-        [ -d /sys/module/$module ] || modprobe -b -q $module 2>/dev/null
-    done
+    if [ ! -d /sys/module/sr_mod ]; then modprobe -a -b -q sd_mod sr_mod mmc_block usb_storage 2>/dev/null; fi
     mv /run/aliases /run/aliases.done
 }
 
@@ -41,6 +44,18 @@ wait_for() {
         [ $left -gt 0 ] || return 1
         left=$((left - 1))
         usleep 200000
+    done
+}
+
+# settle: true when for a second nothing new has appeared in the machine; at most 30 s
+settle() {
+    quiet=0 rounds=0
+    while [ $quiet -lt 5 ] && [ $rounds -lt 150 ]; do
+        read -r before </sys/kernel/uevent_seqnum
+        usleep 200000
+        read -r now </sys/kernel/uevent_seqnum
+        if [ "$now" = "$before" ]; then quiet=$((quiet + 1)); else quiet=0; load_drivers; fi
+        rounds=$((rounds + 1))
     done
 }
 

@@ -3,7 +3,10 @@
 # partition DISK PARTNAME: the device name of that partition on that disk only
 partition() {
     for p in "/sys/block/$1/$1"*; do
-        if grep -qx "PARTNAME=$2" "$p/uevent" 2>/dev/null; then echo "${p##*/}"; return 0; fi
+        [ -r "$p/uevent" ] || continue
+        while read -r line; do
+            if [ "$line" = "PARTNAME=$2" ]; then echo "${p##*/}"; return 0; fi
+        done <"$p/uevent"
     done
     return 1
 }
@@ -13,7 +16,7 @@ engine_disks() {
         name=${d##*/}
         case "$name" in loop*|ram*|sr*) continue ;; esac
         esp=$(partition "$name" engine-esp) || continue
-        grubenv_offset "/dev/$esp" >/dev/null || continue
+        if [ ! -s "/run/place-$name" ]; then grubenv_offset "/dev/$esp" >"/run/place-$name" || continue; fi
         echo "$name"
     done
 }
@@ -22,7 +25,7 @@ engine_disks() {
 fetch_env() {
     [ -e "/run/env-$1" ] && return
     esp=/dev/$(partition "$1" engine-esp)
-    place=$(grubenv_offset "$esp") || return 1
+    read -r place <"/run/place-$1" || return 1
     dd if="$esp" bs=512 skip=$((place / 512)) count=1 2>/dev/null | tr -d '\0' >"/run/env-$1"
 }
 
@@ -75,7 +78,11 @@ find_engine() {
         BOOT_GUID=
         fitting_disks || return 1
     fi
-    if [ -z "$ESP_ID$BOOT_GUID" ]; then settle_disks; fi
+    if [ -z "$ESP_ID$BOOT_GUID" ]; then
+        # nothing says which disk it was, and a second Engine may still be on its way
+        settle
+        fitting_disks
+    fi
     BOOTING= COUNT=0
     for disk in $FITTING; do
         fetch_env "$disk"
@@ -94,19 +101,6 @@ find_engine() {
     case "$DISK" in *[0-9]) SLOT_DEVICE=/dev/${DISK}p$number ;; *) SLOT_DEVICE=/dev/$DISK$number ;; esac
     decide_why
     [ -b "$SLOT_DEVICE" ]
-}
-
-# Nothing says which disk it was, so a second Engine may still be on its way: look until the number of block
-# devices has stayed the same for two seconds.
-settle_disks() {
-    before= still=0
-    while [ $still -lt 10 ]; do
-        load_drivers
-        now=$(block_devices)
-        if [ "$now" = "$before" ]; then still=$((still + 1)); else still=0 before=$now; fi
-        usleep 200000
-    done
-    fitting_disks
 }
 
 ask_engine() {
@@ -148,7 +142,7 @@ decide_why() {
 # One 512-byte sector, in place, verified before and after.
 clear_booting() {
     [ -n "$(env_value "$DISK" booting)" ] || return 0
-    place=$(grubenv_offset "/dev/$ESP") || return 0
+    read -r place <"/run/place-$DISK" || return 0
     dd if="/dev/$ESP" bs=512 skip=$((place / 512)) count=1 of=/run/sector 2>/dev/null
     [ "$(head -n 1 /run/sector)" = "# GRUB Environment Block" ] || return 0
     # the same length again: the freed bytes become the filling at the end
@@ -185,6 +179,14 @@ mount_stores() {
     done
     id=/root/engine/state/slots/$SLOT/machine-id
     if [ -s "$id" ]; then cat "$id" >/root/etc/machine-id; fi
+}
+
+# The ten-minute guard of a trial, from the first moment of systemd on
+guard_trial() {
+    [ "$WHY" = try ] || return 0
+    wants=/run/systemd/system/sysinit.target.wants
+    mkdir -p $wants
+    ln -s /usr/lib/systemd/system/engine-trial.service $wants/
 }
 
 write_slot_json() {
