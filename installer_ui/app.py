@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App
@@ -21,7 +22,7 @@ from mediakit.install.machine import Detection
 class InstallerApp(App[int], inherit_bindings=False):
     """Exits with the documented process status."""
 
-    CSS_PATH = "installer.tcss"
+    CSS_PATH = Path(__file__).with_name("installer.tcss")
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = []
     NOTIFICATION_TIMEOUT = 0

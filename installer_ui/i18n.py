@@ -79,10 +79,21 @@ class Catalogue:
         whole = self._match(text)
         if whole is not None:
             return whole
-        parts = re.split(r"(?<=[.!?:]) (?=[A-Z0-9“\"/])", text)
-        if len(parts) == 1:
-            return text
-        return " ".join(self._match(part) or part for part in parts)
+        parts = re.split(r"(?<=[.!?]) (?=[A-Z0-9“\"/])", text)
+        out = []
+        while parts:
+            end, translated = self._longest(parts)
+            out.append(translated)
+            parts = parts[end:]
+        return " ".join(out)
+
+    def _longest(self, parts: list[str]) -> tuple[int, str]:
+        """How many of the first ``parts`` are one entry, and its translation; one and itself if none is."""
+        for end in range(len(parts), 0, -1):
+            translated = self._match(" ".join(parts[:end]))
+            if translated is not None:
+                return end, translated
+        return 1, parts[0]
 
     def _match(self, text: str) -> str | None:
         entry = self.entries.get(text)
@@ -119,7 +130,7 @@ def _pattern(msgid: str) -> re.Pattern[str]:
             out += f"(?P={word})"
         else:
             seen.add(word)
-            out += f"(?P<{word}>.+?)"
+            out += f"(?P<{word}>(?:(?!\\. [A-Z“]).)+?)"
     return re.compile(out, re.DOTALL)
 
 

@@ -129,16 +129,17 @@ def fresh_offer(detection: Detection) -> Offer:
     )
 
 
-PREFERRED = ("continue", "upgrade", "repair")
+ORDER = ("continue", "upgrade", "repair", "reinstall", "rollback")
+"""How the offers of one Engine are listed."""
 
 
 def default_option(options: list[Option]) -> int:
     """Which option is preselected: continue or upgrade where possible, a fresh install only without Engines.
 
-    Nothing that destroys is ever preselected: with Engines that cannot be upgraded, the first row is, with its
-    reason.
+    Nothing that destroys is ever preselected: with Engines that cannot be upgraded, the first row is marked,
+    which shows its reason.
     """
-    for action in PREFERRED[:2]:
+    for action in ORDER[:2]:
         for index, option in enumerate(options):
             if option.offer.action == action and option.offer.allowed:
                 return index
@@ -149,13 +150,17 @@ def default_option(options: list[Option]) -> int:
     return 0
 
 
+def _rank(offer: Offer) -> int:
+    return ORDER.index(offer.action) if offer.action in ORDER else len(ORDER)
+
+
 def options(detection: Detection) -> list[Option]:
     """Everything that screen 5 offers, allowed or not, in the order shown."""
     found = [
         Option(offer, disk, engine)
         for disk in detection.disks
         for engine in disk.engines
-        for offer in engine.offers
+        for offer in sorted(engine.offers, key=_rank)
     ]
     return [*found, Option(fresh_offer(detection))]
 

@@ -37,6 +37,15 @@ STATES = {
     "never_booted": "never started yet",
 }
 
+ORIGINS = {"local": "local", "custom": "custom", "shared": "shared"}
+SLOT_STATES = {
+    "empty": "empty",
+    "good": "good",
+    "trial": "trial",
+    "other": "other",
+    "damaged": "damaged",
+}
+
 
 def action_text(t: Catalogue, action: str, medium: Medium) -> str:
     """``Upgrade to 5.1``."""
@@ -120,7 +129,7 @@ def offer_details(t: Catalogue, offer: Offer, engine: Engine | None) -> str:
     if offer.allowed and offer.action == "upgrade" and engine is not None and registered_with(engine):
         lines.append(t.tr("This Engine is registered: its Synchronizer usually upgrades it. Here works too."))
     if engine is not None and engine.evidence:
-        lines.append(t.tr("Seen: {what}", what="; ".join(t.sentence(what) for what in engine.evidence)))
+        lines.append(t.tr("Seen: {what}", what=" ".join(t.sentence(what) for what in engine.evidence)))
     return "\n".join(line for line in lines if line)
 
 
@@ -136,10 +145,16 @@ def details_text(t: Catalogue, detection: Detection) -> str:
         for engine in disk.engines:
             lines += ["  " + engine_text(t, engine), "    " + t.tr("Identity: {id}", id=engine.install_id)]
             for slot in engine.slots:
-                lines.append(f"    {slot.name}: {slot.version} ({slot.build}), {t.sentence(slot.state)}")
+                state = t.tr(SLOT_STATES.get(slot.state, slot.state))
+                version = t.tr("{version} (build {build})", version=slot.version, build=slot.build)
+                lines.append(
+                    f"    {slot.name}: {version}, {state}" if slot.version else f"    {slot.name}: {state}"
+                )
             lines += ["    " + t.sentence(what) for what in engine.evidence]
             for vm in engine.vms:
-                lines.append(f"    {vm.name}, {t.tr(vm.origin)}, {format_size(vm.size_bytes)}")
+                lines.append(
+                    f"    {vm.name}, {t.tr(ORIGINS.get(vm.origin, vm.origin))}, {format_size(vm.size_bytes)}"
+                )
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from mediakit.install.plan import is_nothing_lost
 
 
 class DiskPage(Page):
-    """Answers the disk's path. A disk with nothing to lose is preselected before others."""
+    """Answers the disk's path. Only a disk with nothing to lose is preselected."""
 
     step = Step.DISK
 
@@ -49,7 +49,7 @@ class DiskPage(Page):
         for index, disk in enumerate(disks):
             if self._offer(disk).allowed and is_nothing_lost(disk):
                 return index
-        return 0
+        return -1
 
     def next_text(self) -> str:
         return self.t.tr("the host name; nothing is written yet")

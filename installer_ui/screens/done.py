@@ -13,6 +13,12 @@ from installer_ui.widgets.reader import Reader
 from mediakit.install.execute import Result
 from mediakit.units import format_duration
 
+ENDS = {
+    "again": "Look at the disks again",
+    "reboot": "Restart the machine",
+    "poweroff": "Switch the machine off",
+}
+
 
 class Done(Page):
     """Answers reboot, poweroff or, where something went wrong, again."""
@@ -30,10 +36,10 @@ class Done(Page):
         return [Reader(self._text(), focusable=False), text(classes="line"), choices]
 
     def _ends(self) -> list[tuple[str, str]]:
-        ends = [("Restart the machine", "reboot"), ("Switch the machine off", "poweroff")]
-        if self._ended.result in ("done", "already"):
-            return ends
-        return [("Look at the disks again", "again"), *ends]
+        actions = ["reboot", "poweroff"]
+        if self._ended.result not in ("done", "already"):
+            actions.insert(0, "again")
+        return [(ENDS[action], action) for action in actions]
 
     def _text(self) -> str:
         tr = self.t.tr
@@ -46,7 +52,8 @@ class Done(Page):
             lines += ["", self.t.sentence(self._report)]
         if ended.result == "done":
             lines += ["", *self._what_then()]
-        lines += ["", tr("Remove the stick or the disc when the machine restarts.")]
+        if ended.result in ("done", "already"):
+            lines += ["", tr("Remove the stick or the disc when the machine restarts.")]
         return "\n".join(lines)
 
     def _what_then(self) -> list[str]:

@@ -37,7 +37,7 @@ class Found(Page):
 
     def next_text(self) -> str:
         chosen = self._option()
-        if chosen is None:
+        if chosen is None or not chosen.offer.allowed:
             return ""
         if chosen.offer.action == "fresh":
             return self.t.tr("choose the disk")
@@ -127,7 +127,9 @@ class Found(Page):
                 if engine.offers:
                     headings[(disk.path, engine.install_id)] = tuple(lines)
                     lines = []
-        headings[("", "")] = (*lines, self.t.tr("Without an Engine that is there:"))
+        if any(disk.engines for disk in detection.disks):
+            lines.append(self.t.tr("Or anew:"))
+        headings[("", "")] = tuple(lines)
         return headings
 
     def _option(self) -> steps.Option | None:

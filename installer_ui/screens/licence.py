@@ -12,6 +12,9 @@ from installer_ui.steps import Step
 from installer_ui.widgets.choices import Choices, Item
 from installer_ui.widgets.reader import Reader
 
+FULL_LINE = 60
+"""A longer line of a licence goes on in the next one."""
+
 
 class Licence(Page):
     """Answers True when it was accepted."""
@@ -29,7 +32,11 @@ class Licence(Page):
         )
         choices.styles.height = 2
         fault = text(ident="fault", classes="fault")
-        return [Reader(self.installation.licence(self.draft.language), focusable=False), fault, choices]
+        return [
+            Reader(flowing(self.installation.licence(self.draft.language)), focusable=False),
+            fault,
+            choices,
+        ]
 
     def next_text(self) -> str:
         return self.t.tr("the keyboard")
@@ -48,3 +55,16 @@ class Licence(Page):
             "fault",
             self.t.tr("Without it nothing is installed. Mark the other line, or switch the machine off."),
         )
+
+
+def flowing(text: str) -> str:
+    """``text`` with the lines of each paragraph joined, for a window of another width than its file's."""
+    paragraphs: list[str] = []
+    joins = False
+    for line in text.splitlines():
+        if joins and line.strip() and not line.startswith((" ", "-", "*")):
+            paragraphs[-1] += " " + line.strip()
+        else:
+            paragraphs.append(line)
+        joins = len(line) > FULL_LINE
+    return "\n".join(paragraphs)

@@ -73,14 +73,17 @@ class Summary(Page):
 
     def title_text(self) -> str:
         action = words.action_text(self.t, self.draft.action, self.installation.medium)
-        return f"{self.t.tr(self.step.value)}: {action}"
+        title = f"{self.t.tr(self.step.value)}: {action}"
+        return title + " - " + self.t.tr("THIS ERASES DATA") if self._is_destructive() else title
 
     def next_text(self) -> str:
         return self.t.tr("the work begins; until then nothing has been written")
 
     def keys_text(self) -> str:
-        enter = ("Enter", "begin" if self._is_destructive() else "go on")
-        return self.keys(enter, ("Esc", "back"), ("Page Up/Down", "read"))
+        back = (("Esc", "back"), ("Page Up/Down", "read"))
+        if self._is_destructive():
+            return self.keys(("Enter", "begin"), *back)
+        return self.keys(("Enter", "go on"), *back)
 
     def action_page(self, pages: int) -> None:
         self.query_one(Reader).action_page(pages)

@@ -21,6 +21,7 @@ from mediakit.units import format_duration
 
 log = logging.getLogger("mediakit.installer")
 
+FAULT = "The installer met a fault of its own: {error}. Send the report to support."
 LEAST_INTERVAL = 0.25
 """Seconds between two redraws: a serial line takes no more than 4 a second."""
 
@@ -60,7 +61,7 @@ class Work(Page):
             ended = Result("failed", str(error), time.monotonic() - self._started)
         except Exception as error:  # a screen must never end in a traceback
             log.exception("the execution met a fault of its own")
-            reason = f"The installer met a fault of its own: {error!r}. Send the report to support."
+            reason = FAULT.format(error=repr(error))
             ended = Result("failed", reason, time.monotonic() - self._started)
         self.app.call_from_thread(self.dismiss, ended)
 
@@ -70,7 +71,8 @@ class Work(Page):
             event.done_bytes < event.total_bytes
         ):  # fmt: skip
             return
-        self._drawn = now
+        if event.kind == "progress":
+            self._drawn = now
         self.app.call_from_thread(self._show, event)
 
     def _show(self, event: Event) -> None:
@@ -81,6 +83,7 @@ class Work(Page):
             return
         line = self.t.sentence(event.message or event.phase)
         if event.kind == "phase" and line:
+            self._drawn = 0.0
             self.put("what", line)
             self.query_one(Bar).show(0, 0)
         if event.kind in ("phase", "warning") and line:

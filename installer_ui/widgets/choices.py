@@ -26,7 +26,10 @@ class Item:
 
 
 class Choices(Scrolled, can_focus=True):
-    """Posts ``Moved`` when another choice is marked and ``Taken`` on Enter, for impossible ones too."""
+    """Posts ``Moved`` when another choice is marked and ``Taken`` on Enter, for impossible ones too.
+
+    ``chosen`` -1 marks none: the user has to.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)"),
@@ -98,7 +101,7 @@ class Choices(Scrolled, can_focus=True):
         self.post_message(self.Moved(self.chosen))
 
     def action_take(self) -> None:
-        if self.items:
+        if self.chosen >= 0 and self.items:
             self.post_message(self.Taken(self.chosen))
 
 

@@ -106,3 +106,9 @@ def app_on() -> Callable[..., InstallerApp]:
         return InstallerApp(installation(machine), Draft(language=language), tty)
 
     return make
+
+
+@pytest.fixture
+def machine_on() -> Callable[[str], Rehearsal]:
+    """``machine_on("engine-5.0")``: the installation on that recorded machine."""
+    return installation
