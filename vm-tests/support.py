@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mediakit.reference import artefacts
+import mediakit as mediakit_package
+from mediakit.reference import artefacts, base
 from mediakit.run import run
 from mediakit.vm.spec import Bus, Disk
 
@@ -37,11 +40,34 @@ def made(path: Path, make: Callable[[Path], object]) -> Path:
     return path
 
 
+def _sources() -> str:
+    """A digest of everything that makes media and writes disks."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(mediakit_package.__file__).parent.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class Product:
     """The cached images of both versions. A change of the sources changes the key, and all is built again."""
 
+    def __init__(self) -> None:
+        self._folders: dict[str, Path] = {}
+
     def folder(self, version: str) -> Path:
-        return artefacts.artefacts(version).system.parent
+        """Where everything made of this version with today's sources is kept; older ones are removed."""
+        if version not in self._folders:
+            images = artefacts.artefacts(version)
+            key = hashlib.sha256(f"{images.system.name} {images.installer.name} {_sources()}".encode())
+            cache = base.default_cache()
+            folder = cache / f"vm-{version}-{key.hexdigest()[:16]}"
+            for old in cache.glob(f"vm-{version}-*"):
+                if old != folder:
+                    shutil.rmtree(old)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folders[version] = folder
+        return self._folders[version]
 
     def iso(self, version: str) -> Path:
         name = f"engine-{version}.iso"
