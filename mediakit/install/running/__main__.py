@@ -31,17 +31,23 @@ def main() -> int:
         return 0
     problems = prepare(boot)
     found = status.gather(boot, tuple(problems))
+    tell(found)
     if not found.why_not:
         problems = settle(boot, found)
         if problems:
             found = status.gather(boot, tuple(problems))
+            tell(found)
+    if found.why_not and boot.is_trial:
+        run(["systemctl", "start", "--no-block", "engine-retreat.service"], timeout=30, check=False)
+    return 0
+
+
+def tell(found: Status) -> None:
+    """The machine-readable line, on the consoles and in the log."""
     document = found.to_json()
     word = "ENGINE-DEGRADED" if found.why_not else "ENGINE-READY"
     announce(word, document)
     attempt("The log", lambda: keep_log(word, document))
-    if found.why_not and boot.is_trial:
-        run(["systemctl", "start", "--no-block", "engine-retreat.service"], timeout=30, check=False)
-    return 0
 
 
 def prepare(boot: Boot) -> list[str]:
