@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from installer_ui import console
-from mediakit.errors import CancelledError, MediakitError
+from mediakit.errors import CancelledError, MediakitError, SourceError
 
 if TYPE_CHECKING:
     from installer_ui.charge import Charge
@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     for path in (arguments.machine, arguments.answers):
         if path is not None and not path.is_file():
-            raise MediakitError(f"{path} is not there.", "Check the path.")
+            raise SourceError(f"{path} is not there.", "Check the path.")
     with Installation.open(arguments.image, arguments.machine) as installation:
         charge = _charge(arguments)
         answers = _answers(arguments, installation)
@@ -99,12 +99,17 @@ def _unattended(
 
     if charge is not None and not charge.take():
         return None
-    with headless.keyboard() as key_pressed:
-        run = headless.Unattended(installation, answers, sys.stdout, key_pressed)
+    begin = charge.begin if charge is not None else lambda: None
+    with headless.keyboard() as key_pressed, headless.asked() as is_asked:
+        run = headless.Unattended(
+            installation, answers, sys.stdout, lambda s: is_asked() or key_pressed(s) or is_asked(), begin
+        )
         try:
             return run.run(dry_run=dry_run)
         except headless.StoppedByKeyError as error:
             print(error)
+            if charge is not None and is_asked():
+                charge.release()
             return None
         except KeyboardInterrupt:
             run.cancel.set()

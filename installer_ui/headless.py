@@ -6,6 +6,7 @@ A key during the countdown stops it, and the screens come instead.
 from __future__ import annotations
 
 import select
+import signal
 import sys
 import termios
 import time
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from installer_ui import words
+from installer_ui.charge import SIGNAL
 from installer_ui.glyphs import console_safe
 from installer_ui.i18n import Catalogue, load
 from installer_ui.port import Installation
@@ -41,15 +43,24 @@ class StoppedByKeyError(CancelledError):
 
 
 class Unattended:
-    """One unattended run; ``key_pressed`` waits so many seconds for a key and says whether one came."""
+    """One unattended run; ``key_pressed`` waits so many seconds for a key and says whether one came.
+
+    ``begin`` is called when the countdown is over: from then on nobody takes over.
+    """
 
     def __init__(
-        self, installation: Installation, answers: Answers, out: TextIO, key_pressed: KeyPressed
+        self,
+        installation: Installation,
+        answers: Answers,
+        out: TextIO,
+        key_pressed: KeyPressed,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._installation = installation
         self._answers = answers
         self._out = out
         self._key_pressed = key_pressed
+        self._begin = begin
         self._t: Catalogue = load(answers.language)
         self._drawn = 0.0
         self.cancel = Cancel()
@@ -72,6 +83,7 @@ class Unattended:
             if dry_run:
                 return 0
             self._count_down()
+            self._begin()
             return self._execute(plans)
         except StoppedByKeyError:
             raise
@@ -162,6 +174,17 @@ def keyboard() -> Iterator[KeyPressed]:
         yield lambda seconds: bool(select.select([fd], [], [], seconds)[0])
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+@contextmanager
+def asked() -> Iterator[Callable[[], bool]]:
+    """Whether another console has asked to take over (SIGUSR1, see ``charge``)."""
+    seen: list[int] = []
+    before = signal.signal(SIGNAL, lambda number, frame: seen.append(number))
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(SIGNAL, before)
 
 
 def _sleep(seconds: float) -> bool:

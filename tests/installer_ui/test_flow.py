@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from installer_ui.app import InstallerApp
+from installer_ui.charge import Charge
 from installer_ui.screens.page import Page
 
 SIZE = (80, 24)
 AppOn = Callable[..., InstallerApp]
 
 
-async def at(pilot: Pilot[int], name: str) -> Page:
+async def at(pilot: Pilot[int], name: str, patience: float = 0.0) -> Page:
     """Wait until the screen ``name`` is up and settled."""
     for _ in range(200):
-        await pilot.pause()
+        await pilot.pause(patience / 20 or None)
         screen = pilot.app.screen
         if type(screen).__name__ == name and screen.is_mounted:
             own = [worker for worker in pilot.app.workers if worker.node is screen]
@@ -150,12 +151,29 @@ async def test_the_licence_must_be_accepted(app_on: AppOn) -> None:
         assert pilot.app.screen is licence
 
 
-@pytest.mark.parametrize(("machine", "action", "row"), [("windows-and-engines", "continue", 8)])
-async def test_an_interrupted_upgrade_is_preselected(
-    app_on: AppOn, machine: str, action: str, row: int
-) -> None:
-    app = app_on(machine)
+async def test_another_console_takes_over_until_the_work_begins(app_on: AppOn, tmp_path: Path) -> None:
+    app, other = app_on("engine-5.0"), Charge(tmp_path, "/dev/tty1")
+    app.charge = Charge(tmp_path, "/dev/ttyS0")
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        assert not other.take()
+        app.is_working = True
+        app.hand_over()
+        assert not other.take(), "while something is written nobody takes over"
+        app.is_working = False
+        app.hand_over()
+        await at(pilot, "Welcome")
+        assert other.take()
+        await pilot.press("enter")
+        notice = await at(pilot, "Notice")
+        assert "/dev/tty1" in str(notice.query_one("#who", Static).render())
+        other.release()
+        await at(pilot, "Welcome", patience=2.0)
+
+
+async def test_an_interrupted_upgrade_is_preselected(app_on: AppOn) -> None:
+    app = app_on("windows-and-engines")
     async with app.run_test(size=SIZE) as pilot:
         found = await to_found(pilot)
         option = found._option()  # type: ignore[attr-defined]
-        assert option.offer.action == action
+        assert option.offer.action == "continue"
