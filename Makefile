@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 JUNIT := out/junit
 PYTEST := $(PY) -m pytest
 
-.PHONY: help setup demo test lint format unit vm vm-core bench bare clean
+.PHONY: help setup demo test lint format unit vm vm-core bare clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -41,9 +41,6 @@ vm-core: setup ## the VM tests that `make test` runs
 
 vm: setup ## the long VM matrix (hours without KVM)
 	@$(PYTEST) vm-tests
-
-bench: setup ## speeds, as ratios against a peer in the same run
-	@$(PY) tools/bench.py
 
 bare: ## run `make test` (or TARGET=demo) in a bare Debian 12 tree: nothing installed by hand (root)
 	@tools/bare-tree $(or $(TARGET),test)

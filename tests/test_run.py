@@ -69,3 +69,18 @@ def test_every_listed_tool_is_in_exactly_one_package() -> None:
     tools = [tool for words in entries for tool in words[2:] if tool != "-"]
     assert len(tools) == len(set(tools))
     assert {words[1] for words in entries} <= {"setup", "run", "build", "test", "vm"}
+
+
+def test_the_readme_shows_the_one_list_of_packages() -> None:
+    root = Path(run.__file__).parent
+    lines = [line.split() for line in (root / "packages.txt").read_text().splitlines()]
+    wanted = {words[0] for words in lines if words and words[0] != "#"}
+    table = (root.parent / "README.md").read_text().split("## Packages")[1].split("## ")[0]
+    shown = {
+        word.strip("`")
+        for line in table.splitlines()
+        if line.startswith("| to ")
+        for word in line.split()
+        if word[0] == "`"
+    }
+    assert shown == wanted
