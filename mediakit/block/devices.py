@@ -189,6 +189,9 @@ def _judged(bare: Device, node: Path, now: usage.Usage) -> Device:
 def _file(path: Path, status: os.stat_result, with_contents: bool) -> Device:
     now = usage.snapshot()
     loops = [number for number, backing in now.loops.items() if _is_same_file(backing, status)]
+    nodes = [node for node in map(sysfs.by_number, loops) if node is not None]
+    # A partition of a loop device has a number of its own, and so has what is stacked on it.
+    loops += [sysfs.device_number(part) for node in nodes for part in sysfs.family(node)[1:]]
     verdict = safety.judge_file(str(path), now, loops, os.access(path, os.W_OK))
     mounts, _swap, _booted, _btrfs = safety.use_of(loops, now)
     bare = Device(

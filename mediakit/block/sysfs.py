@@ -14,7 +14,12 @@ SYS = Path("/sys")
 
 def directory(number: int) -> Path | None:
     """The sysfs directory of the block device with ``st_rdev`` ``number``; None when it has gone."""
-    link = SYS / "dev/block" / f"{os.major(number)}:{os.minor(number)}"
+    return by_number(f"{os.major(number)}:{os.minor(number)}")
+
+
+def by_number(number: str) -> Path | None:
+    """The same for a number written ``major:minor``."""
+    link = SYS / "dev/block" / number
     return link.resolve() if link.exists() else None
 
 

@@ -63,7 +63,7 @@ def test_a_mounted_disk_and_the_file_behind_it_are_refused(loop: str, tmp_path: 
 
 
 @pytest.mark.root
-def test_a_partition_is_refused_as_a_disk_yet_can_be_opened_on_purpose(loop: str) -> None:
+def test_a_partition_is_refused_as_a_disk_yet_can_be_opened_on_purpose(loop: str, tmp_path: Path) -> None:
     run.run(["addpart", loop, "1", "2048", "8192"], timeout=20)
     part = describe(loop + "p1")
     assert part.is_partition and not part.allowed and "partition" in part.reason
@@ -78,6 +78,7 @@ def test_a_partition_is_refused_as_a_disk_yet_can_be_opened_on_purpose(loop: str
     run.run(["mount", part.path, str(place)], timeout=20)
     try:
         assert not describe(loop).allowed, "a mounted partition makes its disk unsafe"
+        assert not describe(tmp_path / "backing.img").allowed, "and the file behind that disk"
         with pytest.raises(RefusedError), open_target(part.path, partition=True):
             pass
     finally:
