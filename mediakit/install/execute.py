@@ -65,6 +65,7 @@ def execute(
         else:
             places = _places(target)
             if image is not None and plan.action != "rollback":
+                windows.refuse_overlaps(target)
                 trust.check_with_engine(image, places, confirmed=trust_medium)
             run_upgrade(Upgrade(places, plan, image, observer, cancel))
             install_id = plan.install_id
@@ -159,7 +160,8 @@ def _begin(book: journal.Journal, work: Upgrade) -> frozenset[int]:
         book.resume(pending.plan, book.used_records())
         unbroken = frozenset(n for n in pending.done if pending.done >= set(range(1, n)))
         # What was not read back before the cut is written again; the marks are in the order of the steps.
-        return unbroken if 3 in unbroken else unbroken & {1}
+        # The settings always are copied anew: the old Engine may have run, and changed them, since the cut.
+        return unbroken & {1, 2, 3} if 3 in unbroken else unbroken & {1}
     book.begin(document)
     return frozenset()
 

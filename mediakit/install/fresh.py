@@ -172,6 +172,7 @@ class Fresh:
         return found[1]
 
     def _check_kept(self) -> None:
+        windows.refuse_overlaps(self.target)
         found = windows.partitions(self.target)
         missing = [name for name in windows.LAYOUT_2 if name not in found]
         if missing:
@@ -179,6 +180,7 @@ class Fresh:
                 f"This disk lacks the partition {missing[0]}, so its VM store cannot be kept in place.",
                 "Repair its partition table first, or save the VMs elsewhere.",
             )
+        bootloader.check_room(self.boot_files["core.img"], found[windows.BIOS][1].size_bytes)
         need, room = self.image.manifest.system.size_bytes, found["engine-a"][1].size_bytes
         if need > room:
             raise RefusedError(

@@ -109,6 +109,12 @@ def make_plan(detection: Detection, choice: Choice, image: HasManifest | None) -
     if not offer.allowed:
         raise RefusedError(offer.reason, offer.way_forward)
     if action in ("fresh", "reinstall"):
+        if choice.keep_vms and (action == "fresh" or engine is None):
+            raise RefusedError(
+                "The VMs were to be kept, and this would destroy them: only the reinstall of an Engine "
+                "that was recognised keeps them.",
+                "Choose reinstall, or leave out --keep-vms (keep_vms in the answers) to destroy them.",
+            )
         check_wipe(disk, choice)
         assert manifest is not None
         return _whole_disk(disk, choice, action, manifest, engine)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mediakit.block.target import open_target
 from mediakit.errors import RefusedError
-from mediakit.formats import mbr
+from mediakit.formats import gpt, mbr
 from mediakit.install import windows
 from mediakit.install.choice import Choice, Settings
 from mediakit.install.detect import detect
@@ -62,6 +63,52 @@ def test_the_vm_store_is_kept_byte_for_byte_and_the_rest_is_new(installed: Path,
     assert engine.install_id == new_id != old_id
     assert (engine.version, engine.state) == ("5.1", "never_booted")
     assert can_boot(installed)
+
+
+def test_vms_that_were_to_be_kept_are_never_destroyed_by_another_way(
+    installed: Path, medium_51: Path
+) -> None:
+    with fakes.open_medium(medium_51) as image:
+        choice = Choice("fresh", str(installed), keep_vms=True, wipe="disk.img")
+        with pytest.raises(RefusedError, match="VMs were to be kept"):
+            make_plan(detect([installed], image), choice, image)
+        with open_target(installed) as target:  # the Engine cannot be recognised any more
+            target.zero(512, 40 * 512)
+            target.zero(target.size_bytes - 40 * 512, 40 * 512)
+        assert not detect([installed], image).disks[0].engines
+    with pytest.raises(RefusedError, match="VMs were to be kept"):
+        reinstall(installed, medium_51, keep_vms=True)
+
+
+def overlap(disk: Path, name: str) -> None:
+    """Let partition ``name`` begin where the VM store begins, in a table whose checksums are right."""
+    with open_target(disk) as target:
+        state = gpt.read(target.reader, target.size_bytes, target.sector_bytes)
+        assert state.primary and state.backup
+        for side in (state.backup, state.primary):
+            start = next(p.start_lba for p in side.partitions if p.name == "engine-vms")
+            moved = tuple(
+                replace(p, start_lba=start, end_lba=start + p.sectors - 1) if p.name == name else p
+                for p in side.partitions
+            )
+            built = replace(side, partitions=moved).build(target.sector_bytes)
+            target.write(built.array_offset, built.array)
+            target.write(built.header_offset, built.header)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("name", "action"), [("engine-b", "upgrade"), ("engine-a", "reinstall")])
+def test_a_slot_that_overlaps_the_vm_store_is_not_written(
+    installed: Path, medium_51: Path, name: str, action: str
+) -> None:
+    overlap(installed, name)
+    before = fakes.digest(installed, 0, installed.stat().st_size)
+    with fakes.open_medium(medium_51) as image:
+        choice = Choice(action, str(installed), keep_vms=action == "reinstall", wipe="disk.img")
+        plan = make_plan(detect([installed], image), choice, image)
+        with pytest.raises(RefusedError, match="overlap"):
+            execute(plan, image)
+    assert fakes.digest(installed, 0, installed.stat().st_size) == before
 
 
 def test_the_install_id_names_what_is_destroyed_as_well(installed: Path, medium_51: Path) -> None:

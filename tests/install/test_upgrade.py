@@ -12,7 +12,7 @@ from mediakit import run
 from mediakit.block.target import open_target
 from mediakit.engine.manifest import SYSTEM_PATH
 from mediakit.errors import RefusedError, TrustError
-from mediakit.install import bootenv, journal, windows
+from mediakit.install import bootenv, filesystems, journal, windows
 from mediakit.install.choice import Choice
 from mediakit.install.detect import detect
 from mediakit.install.execute import Result, execute
@@ -185,6 +185,27 @@ def test_a_cut_at_any_step_leaves_the_old_engine_and_the_next_run_continues(
     assert act(installed, medium_51, "continue").result == "done"
     assert environment(installed)["try"] == "b" and environment(installed)["whole_b"] == "1"
     assert engine_on(installed).state == "trial"
+
+
+def test_settings_changed_between_cut_and_continuation_are_taken_along(
+    installed: Path, medium_51: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(self: Upgrade) -> None:
+        raise PlugPulled
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upgrade, "whole", cut)
+        with pytest.raises(PlugPulled):
+            act(installed, medium_51)
+    with open_target(installed) as target:
+        state_window = windows.partitions(target)["engine-state"][1]
+        with filesystems.mounted(state_window) as folder:
+            (folder / "slots/a/ssh/changed-later").write_text("yes")
+    assert act(installed, medium_51).result == "done"
+    with open_target(installed) as target:
+        state_window = windows.partitions(target)["engine-state"][1]
+        with filesystems.mounted(state_window, read_only=True) as folder:
+            assert (folder / "slots/b/ssh/changed-later").read_text() == "yes"
 
 
 def test_an_interrupted_upgrade_can_be_taken_back(
