@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mediakit import run
 from mediakit.engine.manifest import PATH, SIGNATURE_PATH
-from mediakit.errors import FormatError
+from mediakit.errors import FormatError, RefusedError
 from mediakit.install import bootenv, filesystems, payload, state
 from mediakit.install.plan import InstallPlan
 from mediakit.install.windows import Window
@@ -62,6 +62,11 @@ class Upgrade:
 
     def prepare(self) -> None:
         """Find out now, not after the slot was written, whether the state can be copied."""
+        if self.image is not None and self.plan.slot and self.plan.slot not in self.places.slots:
+            raise RefusedError(
+                f"Slot {self.plan.slot} is the one this Engine runs from: it cannot be written now.",
+                "Boot the Engine medium, and repair from there.",
+            )
         if self.plan.slot and self.image is not None and self.places.state_mount is None:
             filesystems.require_root("The state partition is mounted to copy the settings")
 

@@ -15,10 +15,11 @@ from mediakit.errors import RefusedError, TrustError
 from mediakit.install import bootenv, filesystems, journal, windows
 from mediakit.install.choice import Choice
 from mediakit.install.detect import detect
-from mediakit.install.execute import Result, execute
+from mediakit.install.execute import Result, execute, run_upgrade
 from mediakit.install.machine import DetectedEngine
 from mediakit.install.plan import make_plan
-from mediakit.install.upgrade import Upgrade
+from mediakit.install.upgrade import Places, Upgrade
+from mediakit.progress import Cancel, ignore
 
 from . import fakes
 
@@ -206,6 +207,19 @@ def test_settings_changed_between_cut_and_continuation_are_taken_along(
         state_window = windows.partitions(target)["engine-state"][1]
         with filesystems.mounted(state_window, read_only=True) as folder:
             assert (folder / "slots/b/ssh/changed-later").read_text() == "yes"
+
+
+def test_a_slot_in_use_is_not_marked_as_broken(installed: Path, medium_51: Path) -> None:
+    with fakes.open_medium(medium_51) as image:
+        plan = make_plan(detect([installed], image), Choice("upgrade", str(installed)), image)
+        with open_target(installed) as target:
+            found = windows.partitions(target)
+            slots = {"a": found["engine-a"][1]}  # what a running Engine has when b is the one it runs from
+            work = Upgrade(Places(found["engine-esp"][1], slots, None), plan, image, ignore, Cancel())
+            esp = fakes.digest(installed, found["engine-esp"][1].start, found["engine-esp"][1].size_bytes)
+            with pytest.raises(RefusedError, match="runs from"):
+                run_upgrade(work)
+    assert hash_of(installed, "engine-esp") == esp
 
 
 def test_an_interrupted_upgrade_can_be_taken_back(
