@@ -106,9 +106,8 @@ def install(demo: Demo, version: str) -> None:
         demo.step(f"{action} {version} through the screens"),
         running(demo, spec, f"install-{version}") as machine,
     ):
-        walk.choose_install(machine.serial, machine.deadline(30))
         seen = _pictures(demo, machine, version)
-        seen("01-boot-menu", "")
+        walk.choose_install(machine.serial, machine.deadline(30), lambda: seen("01-boot-menu", ""))
         walk.Walk(machine, walk.Person(), seen).run(machine.deadline(240))
         machine.wait_exit(machine.deadline(60))
 
@@ -182,6 +181,8 @@ def _pictures(demo: Demo, machine: Machine, version: str) -> Callable[[str, str]
     begin = time.monotonic()
 
     def seen(name: str, text: str) -> None:
+        if "progress" not in name:
+            machine.wait_still(machine.deadline(20))
         path = machine.screenshot(folder / f"{version}-{name}.png")
         print(f"             {time.monotonic() - begin:6.1f} s  {path.name}", flush=True)
 

@@ -102,7 +102,7 @@ class Walk:
         self.console.press("enter")
 
     def host(self, deadline: Deadline) -> None:
-        self.console.press("end", *["backspace"] * 24)
+        self.console.press("end", "ctrl-u")
         self.console.type(self.person.host_name)
         self.console.wait_screen(re.escape(self.person.host_name), deadline)
         self.console.press("enter")
@@ -147,9 +147,10 @@ _ACTIONS: dict[str, Callable[[Walk, Deadline], None]] = {
 }
 
 
-def choose_install(serial: Serial, deadline: Deadline) -> str:
-    """Screen 1: wait for the boot menu on the serial line and choose “Install Engine”; returns its text."""
+def choose_install(serial: Serial, deadline: Deadline, looked: Callable[[], object] = lambda: None) -> str:
+    """Screen 1: wait for the boot menu on the serial line, look at it, and choose “Install Engine”."""
     text = serial.wait_screen(r"Install Engine \S+", deadline)
+    looked()
     serial.press("enter")
     return text
 

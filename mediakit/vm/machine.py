@@ -17,7 +17,7 @@ from typing import Self
 from mediakit import run
 from mediakit.errors import DeviceError
 from mediakit.vm import accel, argv, firmware, fonts, keys, screen
-from mediakit.vm.deadline import Deadline
+from mediakit.vm.deadline import Deadline, DeadlineError
 from mediakit.vm.qmp import Qmp, QmpError
 from mediakit.vm.serial import Serial
 from mediakit.vm.spec import Channels, Disk, VmSpec
@@ -25,6 +25,7 @@ from mediakit.vm.spec import Channels, Disk, VmSpec
 log = logging.getLogger(__name__)
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.4  # between two looks at a graphical screen
+ECHO_SECONDS = 3.0  # for a typed letter to show, where letters show
 
 
 class MachineError(DeviceError):
@@ -155,15 +156,37 @@ class Machine:
         finally:
             os.close(handle)
 
+    def wait_still(self, deadline: Deadline) -> str:
+        """Look at the graphical screen until it shows the same twice: what was being drawn is whole."""
+        before: list[str] = []
+
+        def is_still(text: str) -> bool:
+            before.append(text)
+            return before[-2:] == [text, text]
+
+        return self.wait_screen_until(is_still, "a picture that stays", deadline)
+
     def press(self, *names: str) -> None:
         """Press keys by name: ``enter``, ``down``, ``f2``, ``ctrl-alt-f2``."""
         for name in names:
             self._send(keys.combination(name))
 
     def type(self, text: str) -> None:
-        """Type ``text`` on the keyboard (US layout)."""
+        """Type ``text`` on the keyboard (US layout), each letter when the one before is on the screen.
+
+        A PS/2 keyboard drops what a slow guest does not fetch in time; where nothing is echoed, each letter
+        waits ``ECHO_SECONDS``.
+        """
         for letter in text:
+            before = self.screen_text()
             self._send(keys.character(letter))
+            self._wait_echo(before)
+
+    def _wait_echo(self, before: str) -> None:
+        try:
+            self.wait_screen_until(lambda now: now != before, "a typed letter", Deadline(ECHO_SECONDS))
+        except DeadlineError:
+            log.debug("nothing was echoed")
 
     def _send(self, codes: list[str]) -> None:
         pressed = [{"type": "qcode", "data": code} for code in codes]
