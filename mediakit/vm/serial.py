@@ -18,7 +18,8 @@ Pattern = str | re.Pattern[str]
 KEYS = {
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "enter": "\r", "tab": "\t",
     "shift-tab": "\x1b[Z", "esc": "\x1b", "backspace": "\x7f", "delete": "\x1b[3~", "home": "\x1b[H",
-    "end": "\x1b[F", "pageup": "\x1b[5~", "pagedown": "\x1b[6~", "space": " ", "ctrl-c": "\x03", "ctrl-u": "\x15",
+    "end": "\x1b[F", "pageup": "\x1b[5~", "pagedown": "\x1b[6~", "space": " ",
+    "ctrl-c": "\x03", "ctrl-u": "\x15",
 }  # fmt: skip
 
 
