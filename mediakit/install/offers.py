@@ -103,7 +103,7 @@ def _upgrade(known: Known, manifest: Manifest | None) -> Offer:
     if known.layout != 2:
         reason = "Upgrading an Engine with disk layout 1 is not part of this version of the installer."
         return Offer("upgrade", False, reason, "Use a newer Engine medium.")
-    return _room("upgrade", known.slot_room, manifest)
+    return _room("upgrade", known, manifest)
 
 
 def _repair(known: Known, manifest: Manifest | None) -> Offer:
@@ -115,11 +115,18 @@ def _repair(known: Known, manifest: Manifest | None) -> Offer:
     verdict = versions.judge_repair(known, manifest)
     if not verdict.allowed:
         return Offer("repair", False, verdict.reason, verdict.way_forward)
-    return _room("repair", known.slot_room, manifest)
+    return _room("repair", known, manifest)
 
 
-def _room(action: str, room: int, manifest: Manifest) -> Offer:
-    need = manifest.system.size_bytes
+def _room(action: str, known: Known, manifest: Manifest) -> Offer:
+    need, room = manifest.system.size_bytes, known.slot_room
+    if (last := last_whole(known.slots)) is not None:
+        return Offer(
+            action,
+            False,
+            f"The system that starts is damaged, and the only whole one is in slot {last.name}.",
+            "Roll back to it first.",
+        )
     if room < need:
         return Offer(
             action,
@@ -130,14 +137,21 @@ def _room(action: str, room: int, manifest: Manifest) -> Offer:
     return Offer(action, True)
 
 
+def last_whole(slots: Sequence[Slot]) -> Slot | None:
+    """The slot that must not be written because it holds the only whole system; None if the good one is."""
+    if any(slot.state == "good" for slot in slots):
+        return None
+    return next((slot for slot in slots if slot.whole and slot.state in ("other", "trial")), None)
+
+
 def _rollback(known: Known) -> Offer:
     if known.pending in ("upgrade", "repair"):
         reason = "The interrupted change is taken back; the old system stays as it is."
         return Offer("rollback", True, reason)
     if known.state == "trial":
         return Offer("rollback", True, "The trial is ended; the Engine before it starts next.")
-    other = next((slot for slot in known.slots if slot.state not in ("good", "trial")), None)
-    if other is None or not other.whole or other.state == "damaged":
+    other = next((slot for slot in known.slots if slot.state == "other" and slot.whole), None)
+    if other is None:
         reason = "There is no other whole version on this disk to go back to."
         return Offer("rollback", False, reason, "Upgrade or reinstall instead.")
     refused = versions.refused_vms(known.vms, other.version) if other.version else ()

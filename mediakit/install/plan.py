@@ -103,7 +103,7 @@ def make_plan(detection: Detection, choice: Choice, image: HasManifest | None) -
     engine = find_engine(disk, choice)
     action = _resolve(choice, engine)
     manifest = image.manifest if image is not None else None
-    if action == "upgrade" and engine and manifest and offers.is_same(engine.version, engine.build, manifest):
+    if action == "upgrade" and engine and manifest and _is_there(engine, manifest):
         return _plan(disk, choice, action, manifest, engine, already=True)
     offer = _offer(disk, engine, action)
     if not offer.allowed:
@@ -123,6 +123,10 @@ def make_plan(detection: Detection, choice: Choice, image: HasManifest | None) -
         return _rollback(disk, choice, engine)
     assert manifest is not None
     return _into_slot(disk, choice, action, manifest, engine)
+
+
+def _is_there(engine: DetectedEngine, manifest: Manifest) -> bool:
+    return engine.state != "damaged" and offers.is_same(engine.version, engine.build, manifest)
 
 
 def find_engine(disk: Disk, choice: Choice) -> DetectedEngine | None:
@@ -275,7 +279,8 @@ def _rollback(disk: Disk, choice: Choice, engine: DetectedEngine) -> InstallPlan
         steps = [("untry", "Stay with the Engine that last called itself good", 0)]
         slot = ""
     else:
-        slot = _inactive(engine)
+        last = offers.last_whole(engine.slots)
+        slot = last.name if last is not None else _inactive(engine)
         steps = [("try", f"Try slot {slot} at the next start", 0)]
     return _plan(
         disk,
@@ -291,6 +296,12 @@ def _rollback(disk: Disk, choice: Choice, engine: DetectedEngine) -> InstallPlan
 
 
 def _inactive(engine: DetectedEngine) -> str:
+    """The slot to write: not the good one, and never the last whole one."""
+    if (last := offers.last_whole(engine.slots)) is not None:
+        raise RefusedError(
+            f"The system that starts is damaged, and the only whole one is in slot {last.name}.",
+            "Roll back to it first.",
+        )
     good = next((slot.name for slot in engine.slots if slot.state == "good"), "a")
     return "b" if good == "a" else "a"
 

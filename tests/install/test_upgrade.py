@@ -269,3 +269,21 @@ def test_a_disk_that_was_changed_since_it_was_confirmed_is_refused(installed: Pa
         plan = make_plan(detect([installed], image), Choice("upgrade", str(installed)), image)
         with pytest.raises(RefusedError, match="not the disk that was confirmed"):
             execute(replace(plan, size_bytes=plan.size_bytes + 512), image)
+
+
+@pytest.mark.parametrize("good", ["a", "b"])
+def test_the_only_whole_system_is_never_written_over(installed: Path, medium_51: Path, good: str) -> None:
+    act(installed, medium_51)
+    set_environment(installed, good=good, try_="", tries="0")
+    start, _ = window(installed, f"engine-{good}")
+    with open_target(installed) as target:
+        target.zero(start, 4096)
+    other = "b" if good == "a" else "a"
+    found = engine_on(installed, medium_51)
+    assert not found.offer("repair").allowed and not found.offer("upgrade").allowed
+    assert found.offer("rollback").allowed
+    for action in ("upgrade", "repair"):
+        with pytest.raises(RefusedError):
+            act(installed, medium_51, action)
+    plan = make_plan(detect([installed]), Choice("rollback", str(installed)), None)
+    assert plan.slot == other
