@@ -50,7 +50,9 @@ def test_we_sign_with_minisigns_key(tmp_path: Path) -> None:
     assert minisign("-G", "-W", "-p", tmp_path / "m.pub", "-s", tmp_path / "m.key").status == 0
     secret = keys.load_secret_file(tmp_path / "m.key")
     public = keys.load_key_file(tmp_path / "m.pub")
-    assert secret.public.point == public.point and public.id_text.lstrip("0") in (tmp_path / "m.pub").read_text()
+    assert (
+        secret.public.point == public.point and public.id_text.lstrip("0") in (tmp_path / "m.pub").read_text()
+    )
     (tmp_path / "d").write_bytes(b"x")
     (tmp_path / "d.minisig").write_text(signature.sign(b"x", secret, "c"))
     assert minisign("-V", "-p", tmp_path / "m.pub", "-m", tmp_path / "d").status == 0
