@@ -58,7 +58,9 @@ def overlay(source: Path, tree: Path) -> None:
 def enable(tree: Path, units: tuple[str, ...], target: str = "multi-user.target") -> None:
     """What ``systemctl enable`` would do for units that ``target`` wants."""
     for unit in units:
-        link(tree / f"etc/systemd/system/{target}.wants/{unit}", f"/usr/lib/systemd/system/{unit}")
+        name, at, rest = unit.partition("@")
+        source = f"{name}@.service" if at and rest != ".service" else unit
+        link(tree / f"etc/systemd/system/{target}.wants/{unit}", f"/usr/lib/systemd/system/{source}")
 
 
 def mask(tree: Path, units: tuple[str, ...]) -> None:

@@ -19,8 +19,6 @@ from mediakit.reference.versions import Version, find
 
 KEYS = Path(__file__).parent / "keys"
 _PACKAGES = "usr/lib/python3/dist-packages"
-_UNITS = "/usr/lib/systemd/system"
-_WANTS = "etc/systemd/system/getty.target.wants"
 _LEFT_OUT = ("reference", "vm", "__pycache__")
 """Parts of mediakit that an Engine has no use for."""
 
@@ -43,7 +41,6 @@ def build_system(
         squash.overlay(FILES / "system", work)
         squash.mask(work, parts.masked)
         squash.enable(work, parts.system_units)
-        squash.link(work / _WANTS / "serial-getty@hvc0.service", f"{_UNITS}/serial-getty@.service")
         squash.link(work / "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
         _python(work, parts, cache)
         _identity(work, described)

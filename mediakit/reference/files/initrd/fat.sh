@@ -1,6 +1,8 @@
 # A FAT32 read by hand (Microsoft FAT specification 1.03, sections 3 and 6): just enough to find where one
 # file's first sector lies. Mounting for writing would touch more than that sector.
 
+: "${WORK:=/run}"
+
 # number FILE OFFSET SIZE: a little-endian number
 number() {
     value=0 shift_by=0
@@ -38,9 +40,9 @@ fat_find() {
     cluster=$2
     while [ "$cluster" -ge 2 ] && [ "$cluster" -lt 268435448 ]; do
         place=$((FAT_DATA + (cluster - 2) * FAT_CLUSTER))
-        dd if="$1" bs=512 skip=$((place / 512)) count=$((FAT_CLUSTER / 512)) of=/run/cluster 2>/dev/null
-        found=$(hexdump -v -e '11/1 "%c" 1/1 " %u" 8/1 " %u" 2/1 " %u" 4/1 " %u" 2/1 " %u" 4/1 " %u" "\n"' /run/cluster |
-            grep -F "$3 " | head -n 1)
+        dd if="$1" bs=512 skip=$((place / 512)) count=$((FAT_CLUSTER / 512)) of=$WORK/cluster 2>/dev/null
+        found=$(hexdump -v -e '11/1 "%c" 1/1 " %u" 8/1 " %u" 2/1 " %u" 4/1 " %u" 2/1 " %u" 4/1 " %u" "\n"' $WORK/cluster |
+            LC_ALL=C sed -n "/^$3 /{p;q;}")
         if [ -n "$found" ]; then
             set -- ${found#"$3"}
             # 1 attribute, 2-9 times, 10-11 high word, 12-15 write time, 16-17 low word

@@ -16,20 +16,20 @@ engine_disks() {
         name=${d##*/}
         case "$name" in loop*|ram*|sr*) continue ;; esac
         esp=$(partition "$name" engine-esp) || continue
-        if [ ! -s "/run/place-$name" ]; then grubenv_offset "/dev/$esp" >"/run/place-$name" || continue; fi
+        if [ ! -s "$WORK/place-$name" ]; then grubenv_offset "/dev/$esp" >"$WORK/place-$name" || continue; fi
         echo "$name"
     done
 }
 
-# The 1024 bytes of a disk's grubenv as /run/env-DISK
+# The 1024 bytes of a disk's grubenv as $WORK/env-DISK
 fetch_env() {
-    [ -e "/run/env-$1" ] && return
+    [ -e "$WORK/env-$1" ] && return
     esp=/dev/$(partition "$1" engine-esp)
-    read -r place <"/run/place-$1" || return 1
-    dd if="$esp" bs=512 skip=$((place / 512)) count=1 2>/dev/null | tr -d '\0' >"/run/env-$1"
+    read -r place <"$WORK/place-$1" || return 1
+    dd if="$esp" bs=512 skip=$((place / 512)) count=1 2>/dev/null | tr -d '\0' >"$WORK/env-$1"
 }
 
-env_value() { sed -n "s/^$2=//p" "/run/env-$1" | head -n 1; }
+env_value() { sed -n "s/^$2=//p" "$WORK/env-$1" | head -n 1; }
 
 # GUID signature of the hard drive node in BootCurrent's device path (UEFI 2.10, 3.1.3 and 10.3.5.1), as hex
 boot_partition_guid() {
@@ -135,24 +135,30 @@ decide_why() {
     case "$WHY" in
         fallback) FELL_BACK_FROM=$try ;;
         unreadable) if [ "$SLOT" = "$good" ]; then FELL_BACK_FROM=$try; else FELL_BACK_FROM=$good; fi ;;
-        try) echo 10 >/proc/sys/kernel/panic; echo 1 >/proc/sys/kernel/panic_on_oops ;;
+        try) set_panic ;;
     esac
+}
+
+# A trial that panics, or nearly, restarts by itself.
+set_panic() {
+    echo 10 >/proc/sys/kernel/panic
+    echo 1 >/proc/sys/kernel/panic_on_oops
 }
 
 # One 512-byte sector, in place, verified before and after.
 clear_booting() {
     [ -n "$(env_value "$DISK" booting)" ] || return 0
-    read -r place <"/run/place-$DISK" || return 0
-    dd if="/dev/$ESP" bs=512 skip=$((place / 512)) count=1 of=/run/sector 2>/dev/null
-    [ "$(head -n 1 /run/sector)" = "# GRUB Environment Block" ] || return 0
+    read -r place <"$WORK/place-$DISK" || return 0
+    dd if="/dev/$ESP" bs=512 skip=$((place / 512)) count=1 of=$WORK/sector 2>/dev/null
+    [ "$(head -n 1 $WORK/sector)" = "# GRUB Environment Block" ] || return 0
     # the same length again: the freed bytes become the filling at the end
-    sed '/^booting=/s/=.*/=/' /run/sector >/run/sector.new
-    missing=$((512 - $(wc -c </run/sector.new)))
+    sed '/^booting=/s/=.*/=/' $WORK/sector >$WORK/sector.new
+    missing=$((512 - $(wc -c <$WORK/sector.new)))
     [ $missing -ge 0 ] || return 0
-    head -c $missing /dev/zero | tr '\0' '#' >>/run/sector.new
-    [ "$(wc -c </run/sector.new)" = 512 ] || return 0
-    dd if=/run/sector.new of="/dev/$ESP" bs=512 seek=$((place / 512)) count=1 conv=notrunc oflag=direct 2>/dev/null ||
-        dd if=/run/sector.new of="/dev/$ESP" bs=512 seek=$((place / 512)) count=1 conv=notrunc,fsync 2>/dev/null ||
+    head -c $missing /dev/zero | tr '\0' '#' >>$WORK/sector.new
+    [ "$(wc -c <$WORK/sector.new)" = 512 ] || return 0
+    dd if=$WORK/sector.new of="/dev/$ESP" bs=512 seek=$((place / 512)) count=1 conv=notrunc oflag=direct 2>/dev/null ||
+        dd if=$WORK/sector.new of="/dev/$ESP" bs=512 seek=$((place / 512)) count=1 conv=notrunc,fsync 2>/dev/null ||
         echo "The boot partition cannot be written." >>/run/engine/problems
     sync
 }
