@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from mediakit.block.target import open_target
 from mediakit.engine.image import EngineImage, open_engine
 from mediakit.engine.manifest import Manifest
-from mediakit.errors import CancelledError, MediakitError, RefusedError, SourceError
-from mediakit.install import detect, report
+from mediakit.errors import CancelledError, MediakitError, MissingToolError, RefusedError, SourceError
+from mediakit.install import bootenv, detect, report, trust, windows
 from mediakit.install.choice import Choice
 from mediakit.install.execute import Result, execute
 from mediakit.install.machine import Detection
@@ -91,8 +92,34 @@ class Installation:
         assert self._detection is not None
         return make_plan(self._detection, choice, self._image)
 
-    def execute(self, plan: InstallPlan, observer: Observer = ignore, cancel: Cancel | None = None) -> Result:
-        """Carry the plan out; every outcome is a Result, also what went wrong."""
+    def needs_medium_keys(self, plan: InstallPlan) -> bool:
+        """Whether the installed Engine's keys cannot be read, so that somebody must confirm the medium's."""
+        if self._recorded is not None or plan.action not in ("upgrade", "repair") or plan.already:
+            return False
+        with open_target(plan.disk, writable=False) as target:
+            try:
+                places = {name: place for name, (_, place) in windows.partitions(target).items()}
+                esp = places[windows.ESP]
+                good = bootenv.read(esp.reader, 0, esp.size_bytes).get("good", "a")
+                trust.slot_keys(places[windows.SLOT_NAMES[good]])
+            except MissingToolError:
+                raise
+            except (MediakitError, KeyError):
+                return True
+        return False
+
+    def execute(
+        self,
+        plan: InstallPlan,
+        observer: Observer = ignore,
+        cancel: Cancel | None = None,
+        *,
+        trust_medium: bool = False,
+    ) -> Result:
+        """Carry the plan out; every outcome is a Result, also what went wrong.
+
+        ``trust_medium``: somebody typed that the medium's keys count, as ``needs_medium_keys`` asks for.
+        """
         started = time.monotonic()
         self._started = time.time()
         if self._recorded is not None:
@@ -104,7 +131,7 @@ class Installation:
             observer(event)
 
         try:
-            return execute(plan, self._image, watch, cancel)
+            return execute(plan, self._image, watch, cancel, trust_medium=trust_medium)
         except CancelledError as error:
             return Result("interrupted", str(error), time.monotonic() - started, plan.install_id)
         except RefusedError as error:
