@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mediakit.errors import MediakitError
-from mediakit.vm.deadline import Deadline
+from mediakit.vm.deadline import Deadline, DeadlineError
 from mediakit.vm.serial import Serial
 
 PAGE = re.compile(r"Screen (\d)(?:, part (\d+) of (\d+))?\s*\n\s*(\S[^\n]*)")
@@ -24,6 +24,7 @@ class Console(Protocol):
     """A machine's screen and keyboard, or its serial line."""
 
     def wait_screen(self, pattern: str, deadline: Deadline) -> str: ...
+    def wait_still(self, deadline: Deadline) -> str: ...
     def press(self, *names: str) -> None: ...
     def type(self, text: str) -> None: ...
 
@@ -58,8 +59,6 @@ class Walk:
             text, title = self._next_page(title, deadline)
             self.pages.append(title)
             self.seen(f"{len(self.pages) + 1:02}-{_slug(title)}", text)
-            if title.startswith("Done") and not re.search("Restart the machine", text):
-                raise WalkError("The installer ended without offering a restart.", text)
             self._answer(title, deadline)
 
     def _next_page(self, before: str, deadline: Deadline) -> tuple[str, str]:
@@ -72,7 +71,10 @@ class Walk:
         match = PAGE.search(text)
         if match is None:
             raise WalkError("The screen shows no page of the installer.", text)
-        return text, match[4].strip()
+        title = match[4].strip()
+        if not title.startswith("Progress"):
+            self.console.wait_still(deadline)
+        return text, title
 
     def _answer(self, title: str, deadline: Deadline) -> None:
         for word, action in _ACTIONS.items():
@@ -89,10 +91,15 @@ class Walk:
         self.console.press("down", "enter")
 
     def keyboard(self, deadline: Deadline) -> None:
-        """Take the layout, try it on the line below."""
-        self.console.press("enter")
-        self.console.press("tab", "tab")  # wherever the focus was: the line is reached and text shows
-        self.console.press("enter")
+        """Enter takes the layout, Enter leaves the line where it is tried; again where one was too early."""
+        while True:
+            self.console.press("enter")
+            try:
+                self.console.wait_screen("Screen 5", Deadline(8, scale=1))
+                return
+            except DeadlineError as early:
+                if deadline.is_over:
+                    raise deadline.error("the page after the keyboard", early.hint) from early
 
     def found(self, deadline: Deadline) -> None:
         text = self.console.wait_screen(self.person.action or r"Fresh install|Upgrade to|Repair", deadline)

@@ -83,6 +83,16 @@ class Serial:
                     return text
                 self._wait(deadline, f"“{wanted.pattern}” on the serial screen")
 
+    def wait_still(self, deadline: Deadline) -> str:
+        """Wait until the screen shows the same for half a second; return its text."""
+        with self._changed:
+            text = ""
+            while (now := self._terminal.text()) != text:
+                deadline.check("a picture that stays on the serial screen", now)
+                text = now
+                self._changed.wait_for(lambda old=text: self._terminal.text() != old, 0.5)  # type: ignore[misc]
+            return text
+
     def wait_until(self, holds: Callable[[str], bool], what: str, deadline: Deadline) -> str:
         """Wait until ``holds(screen text)``."""
         with self._changed:
