@@ -118,6 +118,22 @@ def copy_state(slots: Path, good: str, slot: str, image: payload.Image) -> None:
     for rest in (new, old):
         if rest.is_dir():
             shutil.rmtree(rest)
+    try:
+        _fill(source, new, image)
+        filesystems.sync(slots)
+    except BaseException:  # a half copy would keep the running Engine's state partition full
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    if final.exists():
+        final.rename(old)
+    new.rename(final)
+    filesystems.sync(slots)
+    if old.is_dir():
+        shutil.rmtree(old)
+
+
+def _fill(source: Path, new: Path, image: payload.Image) -> None:
+    """``new`` becomes the state of ``source`` as the image wants it."""
     run.run(["cp", "-a", "--", str(source), str(new)], timeout=300)
     path = new / state.NAME
     mode = path.stat().st_mode & 0o777
@@ -129,10 +145,3 @@ def copy_state(slots: Path, good: str, slot: str, image: payload.Image) -> None:
     signature.unlink(missing_ok=True)
     if image.signature_text is not None:
         signature.write_text(image.signature_text)
-    filesystems.sync(slots)
-    if final.exists():
-        final.rename(old)
-    new.rename(final)
-    filesystems.sync(slots)
-    if old.is_dir():
-        shutil.rmtree(old)

@@ -18,7 +18,7 @@ from mediakit.install.detect import detect
 from mediakit.install.execute import Result, execute, run_upgrade
 from mediakit.install.machine import DetectedEngine
 from mediakit.install.plan import make_plan
-from mediakit.install.upgrade import Places, Upgrade
+from mediakit.install.upgrade import Places, Upgrade, copy_state
 from mediakit.progress import Cancel, ignore
 
 from . import fakes
@@ -287,3 +287,12 @@ def test_the_only_whole_system_is_never_written_over(installed: Path, medium_51:
             act(installed, medium_51, action)
     plan = make_plan(detect([installed]), Choice("rollback", str(installed)), None)
     assert plan.slot == other
+
+
+def test_a_copy_of_the_settings_that_fails_leaves_nothing_behind(tmp_path: Path, medium_51: Path) -> None:
+    settings = tmp_path / "a"
+    settings.mkdir()
+    (settings / "state.json").write_text("{ no JSON")
+    with fakes.open_medium(medium_51) as image, pytest.raises(ValueError):
+        copy_state(tmp_path, "a", "b", image)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
