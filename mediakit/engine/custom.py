@@ -1,16 +1,26 @@
-"""What somebody customised on a medium: ``/custom/index.json`` and its optional signature. Reads only."""
+"""What somebody customised on a medium: ``/custom/index.json`` and its optional signature. Reads only.
+
+/custom is the only place that an edit of an Engine medium changes. Some of its files are room that a build
+leaves there; without content they are nothing that anybody customised. ``engine.customise`` plans changes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mediakit.engine import documents, manifest, signature
+from mediakit.engine import answers, documents, manifest, signature
 from mediakit.engine.image import EngineImage
 from mediakit.engine.manifest import ManifestFile
 from mediakit.engine.signature import PublicKey
+from mediakit.errors import FormatError
+from mediakit.formats import grubenv
 from mediakit.units import MIB
 
+FOLDER = "/custom/"
+BOOTENV_PATH = "/custom/bootenv"
+ANSWERS_PATH = "/custom/answers.toml"
+BRANDING_FOLDER = "/custom/branding/"
 PATH = "/custom/index.json"
 SIGNATURE_PATH = "/custom/index.json.minisig"
 SCHEMA = 1
@@ -64,3 +74,30 @@ def load(image: EngineImage, trusted: Iterable[PublicKey]) -> Customised:
     if image.exists(SIGNATURE_PATH) and image.size(SIGNATURE_PATH):
         text = image.read(SIGNATURE_PATH, signature.MAX_TEXT).decode("utf-8", "replace")
     return Customised(found.by, found.files, signature.check(data, text, trusted).state)
+
+
+def holds_something(path: str, data: bytes) -> bool:
+    """Whether a file under /custom says anything; empty room does not."""
+    if path in (PATH, SIGNATURE_PATH):
+        return False
+    if path == ANSWERS_PATH:
+        return not answers.is_empty(data.decode("utf-8", "replace"))
+    if path == BOOTENV_PATH:
+        try:
+            return bool(grubenv.parse(data))
+        except FormatError:
+            return True
+    return True
+
+
+def unlisted(image: EngineImage, listed: Customised) -> list[str]:
+    """Files under /custom that say something and are not in the list: nobody stands for them."""
+    known = {entry.path for entry in listed.files}
+    found = []
+    for path in sorted(image.source.walk()):
+        if not path.startswith(FOLDER) or path in known or path in (PATH, SIGNATURE_PATH):
+            continue
+        is_room = path in (ANSWERS_PATH, BOOTENV_PATH)
+        if not is_room or holds_something(path, image.read(path, MIB)):
+            found.append(path)
+    return found

@@ -90,7 +90,7 @@ def plan(image: Image, edit: MenuEdit, *, now: int) -> MenuPlan:
     """
     if edit.is_empty:
         return MenuPlan()
-    _check_timeout(edit.timeout_seconds)
+    check_timeout(edit.timeout_seconds)
     menus = _menus(menufiles.find(image))
     notes: list[str] = []
     if not menus and (edit.default or edit.timeout_seconds is not None):
@@ -118,6 +118,18 @@ def choices(image: Image) -> list[Choice]:
     return list(found.values())
 
 
+def resolve(image: Image, wanted: str) -> str:
+    """How GRUB's menus name the entry that people call ``wanted``; UsageError names those that there are."""
+    offered = []
+    for menu in _menus(menufiles.find(image)):
+        if menu.loader == GRUB:
+            offered += _choices(menu)
+            name = _resolve(_choices(menu), wanted, GRUB)
+            if name is not None:
+                return name
+    raise _no_such_entry(wanted, offered)
+
+
 def _menus(files: list[MenuFile]) -> list[_Menu]:
     groups: dict[tuple[str, str, str], list[MenuFile]] = {}
     for file in files:
@@ -125,7 +137,8 @@ def _menus(files: list[MenuFile]) -> list[_Menu]:
     return [_Menu(loader, group) for (_, loader, _), group in groups.items()]
 
 
-def _check_timeout(seconds: int | None) -> None:
+def check_timeout(seconds: int | None) -> None:
+    """UsageError for a timeout that no menu can have."""
     if seconds is not None and not -1 <= seconds <= MAX_TIMEOUT_SECONDS:
         raise UsageError(
             f"A menu cannot wait for {seconds} seconds.",
@@ -169,11 +182,15 @@ def _set_default(menus: list[_Menu], wanted: str) -> list[str]:
         else:
             menu.change(partial(sdbootmenu.set_key, key="default", value=name), _loader_conf(menu))
     if not done:
-        names = list(dict.fromkeys(f"“{c.name}”" for menu in menus for c in _choices(menu)))
-        listed = ", ".join(names[:_MAX_NAMES_SHOWN])
-        hint = f"There are: {listed}." if names else "No boot menu with entries was found in the image."
-        raise UsageError(f"No boot menu of the image has an entry “{wanted}”.", hint)
+        raise _no_such_entry(wanted, [choice for menu in menus for choice in _choices(menu)])
     return notes
+
+
+def _no_such_entry(wanted: str, offered: list[Choice]) -> UsageError:
+    names = list(dict.fromkeys(f"“{choice.name}”" for choice in offered))
+    listed = ", ".join(names[:_MAX_NAMES_SHOWN])
+    hint = f"There are: {listed}." if names else "No boot menu with entries was found in the image."
+    return UsageError(f"No boot menu of the image has an entry “{wanted}”.", hint)
 
 
 def _set_isolinux_default(menu: _Menu, label: str) -> None:

@@ -1,0 +1,208 @@
+"""What somebody wants of ``rewrite``, made into the changes of one image. Pure planning; knows Engine media.
+
+An Engine medium is changed under /custom only (``engine.customise``); on any other image the boot menus
+themselves are edited. Planning the bytes and writing them is the work of ``iso.edit``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mediakit import iso
+from mediakit.engine import customise, manifest
+from mediakit.engine.image import EngineImage, open_engine
+from mediakit.engine.signature import SecretKey
+from mediakit.errors import RefusedError, SourceError, UsageError
+from mediakit.iso.edit import labels, menus, usb
+from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
+from mediakit.iso.edit.menus import MenuEdit
+
+MAX_ADDED_FILES = 50_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that can be asked for; the defaults ask for nothing."""
+
+    files: tuple[Put | Remove, ...] = ()
+    kernel_arguments: tuple[str, ...] = ()
+    default: str = ""
+    timeout_seconds: int | None = None
+    answers: str | None = field(default=None, repr=False)
+    branding: Path | None = None
+    label: str = ""
+    usb_bootable: bool = False
+    by: str = ""
+    key: SecretKey | None = None
+    force: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        asked = (self.files, self.kernel_arguments, self.default, self.label, self.usb_bootable)
+        optional = (self.timeout_seconds, self.answers, self.branding, self.key)
+        return not any(asked) and all(value is None for value in optional)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The changes in order, and remarks for people. ``is_engine``: the manifest must still hold."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    is_engine: bool
+
+
+def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
+    """The changes that ``request`` means for ``image``; refusals and usage errors say what cannot be."""
+    is_engine = image.exists(manifest.PATH)
+    changes: list[Change] = []
+    notes: list[str] = []
+    if is_engine:
+        with open_engine(image.path) as engine:
+            customised = customise.plan(engine, image, _wish(request))
+        changes += customised.changes
+        notes += customised.notes
+    else:
+        _refuse_engine_only(request)
+        changes += request.files
+        edit = MenuEdit(request.kernel_arguments, request.default, request.timeout_seconds)
+        planned = menus.plan(image, _with_label(edit, image, request), now=now)
+        _refuse_conflict(request.files, planned.changes)
+        changes += planned.changes
+        notes += planned.notes
+    if request.label:
+        old = image.facts().volume_id
+        has_joliet = any(tree.kind == "joliet" for tree in image.trees)
+        notes += labels.check(request.label, old, has_joliet=has_joliet)
+        if request.label != old:
+            changes.append(SetVolumeId(request.label))
+    if request.usb_bootable:
+        made = usb.plan(image)
+        changes += made.patches
+        notes += made.notes
+    return Changes(tuple(changes), tuple(notes), is_engine)
+
+
+def check_manifest(engine: EngineImage, regions: list[tuple[int, int]], *, force: bool) -> list[str]:
+    """RefusedError if writing ``regions`` (offset, size) breaks what is signed; with ``force`` a remark."""
+    broken = customise.broken_parts(engine, regions)
+    if not broken:
+        return []
+    what = f"The edit changes what the manifest signs: {', '.join(broken)}."
+    if not force:
+        raise RefusedError(what, "With --force it is done, and the medium no longer verifies as its maker's.")
+    return [f"{what} The medium no longer verifies."]
+
+
+def parse_add(text: str) -> list[Put]:
+    """``SRC=DST`` as files to put: a file, or a folder with all that is in it.
+
+    ``=`` may be in either name: the first split whose left side exists is taken. A DST that ends in ``/`` is
+    the folder that SRC goes into. UsageError for anything else.
+    """
+    source, destination = _split(text)
+    if not destination.startswith("/"):
+        destination = f"/{destination}"
+    if destination.endswith("/") and source.name not in ("", ".", ".."):
+        destination += source.name
+    destination = destination.rstrip("/")
+    if source.is_dir():
+        return _tree(source, destination)
+    if not destination:
+        raise UsageError(f"“{text}” says no place for the file.", "Write SRC=/PATH/IN/THE/IMAGE.")
+    return [_put(destination, source)]
+
+
+def parse_remove(text: str) -> Remove:
+    """A path to remove; UsageError for the root."""
+    path = "/" + text.strip("/")
+    if path == "/":
+        raise UsageError("The whole image cannot be removed.", "Name a file or folder in it.")
+    return Remove(path)
+
+
+def _wish(request: Request) -> customise.Wish:
+    return customise.Wish(
+        kernel_arguments=request.kernel_arguments,
+        default=request.default,
+        timeout_seconds=request.timeout_seconds,
+        answers=request.answers,
+        branding=request.branding,
+        changes=request.files,
+        by=request.by,
+        key=request.key,
+        force=request.force,
+    )
+
+
+def _with_label(edit: MenuEdit, image: iso.Image, request: Request) -> MenuEdit:
+    if not request.label:
+        return edit
+    return MenuEdit(
+        edit.kernel_arguments, edit.default, edit.timeout_seconds, image.facts().volume_id, request.label
+    )
+
+
+def _refuse_engine_only(request: Request) -> None:
+    asked = {"--answers": request.answers, "--branding": request.branding, "--sign": request.key}
+    for option, value in asked.items():
+        if value is not None:
+            raise RefusedError(
+                f"{option} is for Engine media, and this image is none.", "Use --add to put files into it."
+            )
+
+
+def _refuse_conflict(files: tuple[Put | Remove, ...], changed: tuple[object, ...]) -> None:
+    """A menu that is put or removed by name cannot be edited in the same run."""
+    edited = {change.path for change in changed if isinstance(change, Put)}
+    for file in files:
+        if any(path == file.path or path.startswith(file.path + "/") for path in edited):
+            raise UsageError(
+                f"{file.path} is changed by name and by an edit of the boot menus.",
+                "Do one, then the other, in two runs.",
+            )
+
+
+def _split(text: str) -> tuple[Path, str]:
+    at = text.find("=")
+    while at >= 0:
+        source = Path(text[:at])
+        if text[:at] and os.path.lexists(source):
+            return source, text[at + 1 :]
+        at = text.find("=", at + 1)
+    if "=" not in text:
+        raise UsageError(
+            f"“{text}” does not say where to.", "Write SRC=DST, such as logo.png=/boot/logo.png."
+        )
+    raise SourceError(f"{text.partition('=')[0]} does not exist.", "Check the path before the = sign.")
+
+
+def _put(destination: str, source: Path) -> Put:
+    """A program stays one: executable files are put so, others as the image has them."""
+    is_program = source.is_file() and bool(source.stat().st_mode & 0o111)
+    return Put(destination, source, 0o555 if is_program else None)
+
+
+def _tree(folder: Path, destination: str) -> list[Put]:
+    """Every file below ``folder``; links that lead to files are followed, others and devices are refused."""
+    found: list[Put] = []
+    for root, names, files in os.walk(folder):
+        names.sort()
+        for name in names:
+            if Path(root, name).is_symlink():
+                raise UsageError(
+                    f"{Path(root, name)} is a link to a folder.", "Add that folder by its own name."
+                )
+        for name in sorted(files):
+            path = Path(root, name)
+            if not path.exists() or not stat.S_ISREG(path.stat().st_mode):
+                raise UsageError(f"{path} is no ordinary file.", "Only files and folders can be added.")
+            found.append(_put(f"{destination}/{path.relative_to(folder).as_posix()}", path))
+            if len(found) > MAX_ADDED_FILES:
+                raise UsageError(f"{folder} has more than {MAX_ADDED_FILES} files.", "Add less at once.")
+    if not found:
+        raise UsageError(f"{folder} has no files to add.", "Empty folders are not added.")
+    return found
