@@ -1,14 +1,23 @@
-"""What an edit is made of: files put, removed or overwritten, bytes patched, the label set. Pure data."""
+"""What somebody wants changed in an image, as plain data. Knows nothing of how it is done.
+
+Paths are absolute paths in the image, as its people see them (Rock Ridge, else Joliet, else plain names).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from mediakit.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Put:
-    """Add or replace the file ``path``; folders on the way are made."""
+    """Add or replace a file; folders that are missing are made.
+
+    ``source`` is a file of this system or the bytes themselves. ``mode`` are permission bits; by default a
+    replaced file keeps its own and a new one gets 0444.
+    """
 
     path: str
     source: Path | bytes
@@ -17,35 +26,51 @@ class Put:
 
 @dataclass(frozen=True)
 class Remove:
-    """Remove the file or folder ``path``."""
+    """Take a file, a link or a folder with all in it out of the trees; its bytes stay where they are."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Overwrite:
-    """New bytes in a file's own extents, padded with zeros; ``secret``: undo must not keep the old ones."""
+    """Replace the contents of a file where it lies, zero-padded to its size; refused when ``data`` is larger.
+
+    For rooms that were made for it (``/custom/answers.toml``): no directory changes. With ``secret`` the old
+    bytes are kept nowhere, and undo cannot bring them back.
+    """
 
     path: str
-    data: bytes = field(repr=False)
-    why: str = ""
+    data: bytes
+    why: str
     secret: bool = False
 
 
 @dataclass(frozen=True)
 class Patch:
-    """New bytes at ``offset_bytes`` of the image."""
+    """Bytes of a boot structure at ``offset_bytes`` of the image, which must lie inside of it."""
 
     offset_bytes: int
-    data: bytes = field(repr=False)
-    why: str = ""
+    data: bytes
+    why: str
 
 
 @dataclass(frozen=True)
 class SetVolumeId:
-    """A new volume id in every descriptor."""
+    """Another label, in every volume descriptor of every descriptor set."""
 
     label: str
 
 
 Change = Put | Remove | Overwrite | Patch | SetVolumeId
+
+
+def split_path(path: str) -> list[str]:
+    """The names of an absolute path; UsageError for what is none or names the root."""
+    words = [word for word in path.split("/") if word not in ("", ".")]
+    if not path.startswith("/") or ".." in words:
+        raise UsageError(f"“{path}” is no absolute path in the image.", "Write it like /boot/grub/grub.cfg.")
+    if not words:
+        raise UsageError("The root folder itself cannot be changed.", "Name a file or folder in it.")
+    if any("\0" in word for word in words):
+        raise UsageError(f"“{path}” holds a character that no name may have.")
+    return words

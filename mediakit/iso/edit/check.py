@@ -1,0 +1,164 @@
+"""Whether an image can be edited at all, and whether a planned edit does what was asked and nothing else.
+
+The plan is judged before anything is written, on the planned bytes, by the readers that everybody uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mediakit.errors import FormatError, RefusedError
+from mediakit.formats import iso9660
+from mediakit.formats.iso9660 import BLOCK
+from mediakit.formats.reader import Reader, sub_reader
+from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
+from mediakit.iso.edit.folders import EditTree, Folder, all_changed
+from mediakit.iso.edit.forest import Forest
+from mediakit.iso.edit.model import EditPlan
+from mediakit.iso.edit.overlay import planned_image
+from mediakit.iso.image import Image
+from mediakit.iso.tree import Extent, Node, Tree
+
+_WHOLE = "Write the image anew with the program that made it; mediakit reads it all the same."
+_DAMAGED = "Copy or download the image again."
+_BY_FORCE = "Use --force if you know better."
+
+
+def check_image(image: Image, changes: Sequence[Change]) -> None:
+    """RefusedError for an image whose trees could not be kept right, with the reason."""
+    facts = image.facts()
+    if facts.is_truncated:
+        raise RefusedError("The image is truncated: an edit would bury the damage.", _DAMAGED)
+    if not any(isinstance(change, Put | Remove | SetVolumeId) for change in changes):
+        return
+    if "udf" in facts.structures.filesystems:
+        raise RefusedError("The image has a UDF tree too, which an edit would not keep right.", _WHOLE)
+    if has_hfs_plus(image.reader, image.size_bytes):
+        raise RefusedError("The image has an HFS+ tree too, which an edit would not keep right.", _WHOLE)
+    if is_multi_session(image):
+        raise RefusedError("The image has several sessions: an edit would change the last one only.", _WHOLE)
+
+
+def has_hfs_plus(reader: Reader, size_bytes: int) -> bool:
+    """Whether an HFS+ volume header (Apple TN1150) lies where the image or a part of its Apple map begins."""
+    starts = {0}
+    for block in (512, 2048):
+        for number in range(1, 32):
+            where = number * block
+            if where + 512 > size_bytes:
+                break
+            sector = reader(where, 512)
+            if sector[:2] != b"PM":
+                break
+            starts.add(int.from_bytes(sector[8:12], "big") * block)
+    return any(
+        start + 1026 <= size_bytes and reader(start + 1024, 2) in (b"H+", b"HX", b"BD") for start in starts
+    )
+
+
+def is_multi_session(image: Image) -> bool:
+    """Whether the tree in use belongs to a later session than the first.
+
+    growisofs and xorriso copy the last session's descriptors to the front; the session's own ones lie right
+    before its path tables, behind 16 blocks of nothing. xorriso's first session then begins at block 32.
+    """
+    primary = image.descriptors.find("primary")
+    assert primary is not None
+    near = range(primary.path_table_lba - 24, primary.path_table_lba)
+    places = {place for place in near if place > iso9660.FIRST_DESCRIPTOR + 16} | {32 + 16}
+    for place in places:
+        if not iso9660.has_descriptor(image.reader, image.size_bytes, place):
+            continue
+        other = iso9660.parse_volume(image.read_at(place * BLOCK, BLOCK), place)
+        if other.root.lba == primary.root.lba or place == 48:
+            return True
+    return False
+
+
+def check_plan(image: Image, plan: EditPlan, forest: Forest, *, force: bool) -> None:
+    """RefusedError when a route would fail that works now; FormatError when a tree is not what was wanted."""
+    planned = planned_image(image, plan)
+    before, after = image.facts(), planned.facts()
+    if after.is_truncated:
+        raise FormatError("The edited image would look truncated.", "Report this.")
+    for name, route in before.boot.items():
+        now = getattr(after.boot, name)
+        if route.ok and not now.ok and not force:
+            raise RefusedError(
+                f"After this edit the image would no longer boot by {_ROUTES.get(name, name)}: {now.why}",
+                _BY_FORCE,
+            )
+    for grove in forest.groves:
+        tree = grove.tree
+        start = tree.base * BLOCK
+        size = plan.new_size_bytes - start
+        reader = sub_reader(planned.reader, start, size)
+        for old in grove.volumes:
+            volume = iso9660.parse_volume(reader(old.lba * BLOCK, BLOCK), old.lba)
+            _check_tree(tree, Tree(reader, size, volume), volume.root.lba)
+
+
+def _check_tree(tree: EditTree, now: Tree, root_lba: int) -> None:
+    wanted_root = tree.root.new_lba if tree.root.is_changed else tree.root.lba
+    if root_lba != wanted_root:
+        raise FormatError("The edited image would have another root folder.", "Report this.")
+    for folder in all_changed(tree.root):
+        extent = Extent(folder.new_lba * BLOCK, folder.new_bytes)
+        node = Node(folder.name, "directory", extent.size_bytes, (extent,), ())
+        found = {name: (child.kind, _places(child)) for name, child in now.children(node).items()}
+        if found != _wanted(tree, folder):
+            raise FormatError(
+                f"The edited folder “{folder.path or '/'}” would not read as it should.", "Report this."
+            )
+
+
+def _wanted(tree: EditTree, folder: Folder) -> dict[str, tuple[str, list[tuple[int, int]]]]:
+    wanted: dict[str, tuple[str, list[tuple[int, int]]]] = {}
+    for entry in folder.entries:
+        if entry.is_hidden:
+            continue
+        child = entry.child
+        if entry.rock.child_lba is not None:
+            place = [(entry.rock.child_lba * BLOCK, -1)]
+        elif child is not None and child.is_changed:
+            place = [(child.new_lba * BLOCK, child.new_bytes)]
+        elif entry.put is not None:
+            place = [(offset - tree.base * BLOCK, size) for offset, size in entry.put.extents]
+        else:
+            place = [
+                (
+                    int.from_bytes(raw[2:6], "little") * BLOCK + raw[1] * BLOCK,
+                    int.from_bytes(raw[10:14], "little"),
+                )
+                for raw in entry.raws
+            ]
+        wanted.setdefault(entry.name, (entry.kind, _join(place)))
+    return wanted
+
+
+def _places(node: Node) -> list[tuple[int, int]]:
+    if node.records and not node.records[0].is_directory and node.kind == "directory":
+        return [(node.extents[0].offset_bytes, -1)]
+    return _join([(extent.offset_bytes, extent.size_bytes) for extent in node.extents])
+
+
+def _join(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Neighbouring pieces joined, empty ones left out."""
+    joined: list[tuple[int, int]] = []
+    for offset, size in places:
+        if not size:
+            continue
+        if joined and sum(joined[-1]) == offset:
+            joined[-1] = (joined[-1][0], joined[-1][1] + size)
+        else:
+            joined.append((offset, size))
+    return joined
+
+
+_ROUTES = {
+    "bios_cd": "BIOS from disc",
+    "bios_usb": "BIOS from a stick",
+    "uefi_cd": "UEFI from disc",
+    "uefi_usb": "UEFI from a stick",
+    "secure_boot": "Secure Boot",
+}

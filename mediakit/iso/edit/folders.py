@@ -1,0 +1,225 @@
+"""One directory tree held for editing: folders are loaded when looked into, records kept as they are.
+
+Knows records and names; where things will lie is ``layout``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mediakit.errors import FormatError, RefusedError
+from mediakit.formats import iso9660, rockridge, rockridge_build
+from mediakit.formats import iso9660_build as build
+from mediakit.formats.iso9660 import (
+    BLOCK,
+    FLAG_ASSOCIATED,
+    FLAG_DIRECTORY,
+    FLAG_MULTI_EXTENT,
+    VolumeDescriptor,
+)
+from mediakit.formats.reader import Reader, sub_reader
+from mediakit.formats.rockridge import RockRidge
+from mediakit.formats.rockridge_build import Flavour
+from mediakit.iso.edit import naming
+from mediakit.iso.edit.naming import Style
+from mediakit.iso.tree import MAX_DIRECTORY_BYTES
+
+Kind = Literal["file", "directory", "symlink", "other", "relocated"]
+
+
+@dataclass(eq=False)
+class NewFile:
+    """Contents that an edit brings, one for all trees. ``extents`` are set by the layout: (offset, size)."""
+
+    path: str
+    source: Path | bytes
+    size_bytes: int
+    mode: int | None
+    extents: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(eq=False)
+class Entry:
+    """One name. ``raws`` are its records, several for a multi-extent file; ``area`` a new continuation."""
+
+    raws: list[bytes]
+    name: str
+    kind: Kind
+    rock: RockRidge = field(default_factory=RockRidge)
+    put: NewFile | None = None
+    child: Folder | None = None
+    area: bytes = b""
+
+    @property
+    def identifier(self) -> bytes:
+        return build.record_name(self.raws[0])
+
+    @property
+    def lba(self) -> int:
+        """Where the contents lie, relative to the tree's own block 0."""
+        record = iso9660.parse_record(self.raws[0], 0)
+        assert record is not None
+        return record.lba
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(int.from_bytes(raw[10:14], "little") for raw in self.raws)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is no name of its own: an associated file, or the real place of a relocated folder."""
+        return self.kind == "relocated" or bool(self.raws[0][25] & FLAG_ASSOCIATED)
+
+
+@dataclass(eq=False)
+class Folder:
+    """A directory; ``lba`` and ``size_bytes`` say where it is now (−1: it is new)."""
+
+    name: str
+    lba: int
+    size_bytes: int
+    parent: Folder | None
+    entry: Entry | None
+    own: bytes = b""
+    up: bytes = b""
+    entries: list[Entry] = field(default_factory=list)
+    is_loaded: bool = False
+    is_changed: bool = False
+    new_folders: int = 0
+    new_lba: int = 0
+    new_bytes: int = 0
+
+    @property
+    def path(self) -> str:
+        return f"{self.parent.path if self.parent else ''}/{self.name}".replace("//", "/")
+
+    def mark(self) -> None:
+        """It will be written anew, and so will all folders above it, which name its place."""
+        here: Folder | None = self
+        while here is not None and not here.is_changed:
+            here.is_changed = True
+            here = here.parent
+
+
+class EditTree:
+    """The tree of one descriptor. ``base`` is the block of the image that is its block 0."""
+
+    def __init__(self, reader: Reader, size_bytes: int, base: int, volume: VolumeDescriptor) -> None:
+        self.base = base
+        self.volume = volume
+        self.size_bytes = size_bytes - base * BLOCK
+        self.reader = sub_reader(reader, base * BLOCK, self.size_bytes)
+        self.root = Folder("", volume.root.lba, volume.root.size_bytes, None, None)
+        self.skip: int | None = None
+        if volume.kind == "primary":
+            first = iso9660.parse_record(self.reader(volume.root.lba * BLOCK, BLOCK), 0)
+            self.skip = rockridge.find_skip(first.system_use) if first else None
+        self.is_joliet = volume.kind == "joliet"
+        self.has_rock = self.skip is not None
+        self.flavour = Flavour(skip=self.skip or 0)
+
+    def load(self, folder: Folder) -> list[Entry]:
+        """The entries of a folder, read once."""
+        if folder.is_loaded:
+            return folder.entries
+        end = folder.lba * BLOCK + folder.size_bytes
+        if folder.size_bytes > MAX_DIRECTORY_BYTES or end > self.size_bytes:
+            raise FormatError(
+                f"The folder “{folder.path}” lies outside the image.", "Copy or download the image again."
+            )
+        raws = build.split_directory(self.reader(folder.lba * BLOCK, folder.size_bytes))
+        if len(raws) < 2 or build.record_name(raws[0]) != b"\0" or build.record_name(raws[1]) != b"\1":
+            raise FormatError(f"The folder “{folder.path}” of the disc image is damaged.")
+        folder.own, folder.up = raws[:2]
+        found = rockridge_build.flavour_of(self.system_use(folder.own), self.skip or 0)
+        if self.has_rock and found is not None:
+            self.flavour = found
+        parts: list[bytes] = []
+        for raw in raws[2:]:
+            parts.append(raw)
+            if not raw[25] & FLAG_MULTI_EXTENT:
+                folder.entries.append(self._entry(parts, folder))
+                parts = []
+        if parts:
+            raise FormatError(f"A file in the folder “{folder.path}” of the disc image has no end.")
+        folder.is_loaded = True
+        return folder.entries
+
+    def child(self, folder: Folder, entry: Entry) -> Folder:
+        """The folder behind an entry; RefusedError for one that was moved up because it lay too deep."""
+        if entry.child is None:
+            if entry.rock.child_lba is not None:
+                raise RefusedError(
+                    f"The folder “{folder.path}/{entry.name}” lies so deep that it is stored elsewhere "
+                    "(Rock Ridge relocation): nothing in it can be changed in place.",
+                    "Use --compact, which writes the image anew.",
+                )
+            entry.child = Folder(entry.name, entry.lba, entry.size_bytes, folder, entry)
+        return entry.child
+
+    def find(self, folder: Folder, name: str) -> Entry | None:
+        """The entry that people call ``name`` in this tree."""
+        entries = [entry for entry in self.load(folder) if not entry.is_hidden]
+        exact = next((entry for entry in entries if entry.name == name), None)
+        if exact is not None or self.has_rock:
+            return exact
+        style = self.style(folder)
+        for entry in entries:
+            if self.is_joliet and naming.is_same_joliet(entry.identifier, name, style):
+                return entry
+        folded = name.casefold()
+        for entry in entries:
+            if entry.name.casefold() == folded:
+                return entry
+        if not self.is_joliet:
+            for entry in entries:
+                is_folder = entry.kind == "directory"
+                if naming.is_same_plain(entry.identifier, name, is_folder, style):
+                    return entry
+        return None
+
+    def style(self, folder: Folder) -> Style:
+        """How names look in a folder and in the root."""
+        near = [*folder.entries, *self.load(self.root)]
+        files = [e.identifier for e in near if e.kind != "directory"]
+        folders = [e.identifier for e in near if e.kind == "directory"]
+        style = naming.style_of(files, folders, self.is_joliet)
+        return Style(has_version=style.has_version, has_dot=style.has_dot) if self.has_rock else style
+
+    def system_use(self, raw: bytes) -> bytes:
+        """The system use area of a record."""
+        return raw[self.use_start(raw) :]
+
+    def use_start(self, raw: bytes) -> int:
+        return 33 + raw[32] + (0 if raw[32] & 1 else 1)
+
+    def _entry(self, parts: list[bytes], folder: Folder) -> Entry:
+        first = iso9660.parse_record(parts[0], 0)
+        if first is None or any(build.record_name(raw) != first.name for raw in parts):
+            raise FormatError(f"A file in the folder “{folder.path}” of the disc image is damaged.")
+        rock = RockRidge()
+        if self.skip is not None:
+            rock = rockridge.parse(first.system_use, self.skip, self.reader)
+        kind: Kind = "directory" if first.flags & FLAG_DIRECTORY else "file"
+        if rock.is_relocated:
+            kind = "relocated"
+        elif rock.child_lba is not None:
+            kind = "directory"
+        elif rock.is_symlink:
+            kind = "symlink"
+        elif rock.is_special:
+            kind = "other"
+        plain = iso9660.joliet_name(first.name) if self.is_joliet else iso9660.plain_name(first.name)
+        return Entry(list(parts), rock.name or plain, kind, rock)
+
+
+def all_changed(folder: Folder) -> Iterator[Folder]:
+    """The folders that will be written anew, parents first."""
+    if folder.is_changed:
+        yield folder
+        for entry in folder.entries:
+            if entry.child is not None:
+                yield from all_changed(entry.child)

@@ -1,0 +1,157 @@
+"""The names new files get in trees that cannot hold their real ones: ISO 9660 identifiers and Joliet. Pure.
+
+Sources: ECMA-119 §7.4, §7.5 and §7.6 (characters, 8.3, 31 and directory names), §10 (levels); Joliet 1.0
+§ “Allowed characters” and 64 (or, as most authors write, 103) characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from mediakit.errors import RefusedError
+from mediakit.formats.iso9660 import joliet_name, plain_name
+
+_D_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_JOLIET_FORBIDDEN = frozenset("*/:;?\\")
+JOLIET_SHORT, JOLIET_LONG = 64, 103
+
+
+@dataclass(frozen=True)
+class Style:
+    """How identifiers of a tree look, as far as its neighbours show."""
+
+    stem: int = 8
+    extension: int = 3
+    has_version: bool = True
+    has_dot: bool = True
+    is_relaxed: bool = False
+    joliet_characters: int = JOLIET_SHORT
+
+
+def style_of(identifiers: Iterable[bytes], folders: Iterable[bytes], is_joliet: bool) -> Style:
+    """The style of some file and folder identifiers of one tree."""
+    files = list(identifiers)
+    if is_joliet:
+        longest = max((len(joliet_name(name)) for name in (*files, *folders)), default=0)
+        has_version = bool(files) and all(name.endswith(b"\0;\0001") for name in files)
+        return Style(
+            has_version=has_version,
+            joliet_characters=JOLIET_LONG if longest > JOLIET_SHORT else JOLIET_SHORT,
+        )
+    bare = [name.split(b";")[0] for name in files]
+    is_long = any(len(name) > 12 or (len(name.rpartition(b".")[2]) > 3 and b"." in name) for name in bare)
+    relaxed = any(name != name.upper() for name in bare)
+    return Style(
+        stem=27 if is_long else 8,
+        has_version=not files or any(b";" in name for name in files),
+        has_dot=not bare or any(name.endswith(b".") for name in bare) or all(b"." in name for name in bare),
+        is_relaxed=relaxed,
+    )
+
+
+def iso_identifier(name: str, is_folder: bool, style: Style) -> bytes:
+    """The identifier that ``name`` gets if nobody else has it."""
+    stem, dot, extension = name.rpartition(".") if not is_folder else (name, "", "")
+    if not dot or not stem:
+        stem, extension = name, ""
+    room = style.stem + (1 + style.extension if is_folder and style.stem > 8 else 0)
+    first = _characters(stem, style)[:room] or b"_"
+    last = _characters(extension, style)[: style.extension]
+    return _assemble(first, last, is_folder, style)
+
+
+def unique_iso_identifier(name: str, is_folder: bool, style: Style, taken: Collection[bytes]) -> bytes:
+    """``iso_identifier``, numbered where somebody has it already; RefusedError after 46,655 of them."""
+    wanted = iso_identifier(name, is_folder, style)
+    if wanted not in taken and not _has_same_stem(wanted, taken):
+        return wanted
+    bare = wanted.split(b";")[0]
+    stem, _, extension = bare.partition(b".")
+    for number in range(36**3):
+        digits = _base36(number).rjust(3, b"0")
+        candidate = stem[: style.stem - 3] + digits
+        found = _assemble(candidate, extension, is_folder, style)
+        if found not in taken and not _has_same_stem(found, taken):
+            return found
+    raise RefusedError(
+        f"The folder has too many files whose names begin like “{name}”.", "Use another name, or --compact."
+    )
+
+
+def joliet_identifier(name: str, style: Style) -> bytes:
+    """The Joliet name of ``name``, cut to what the tree allows; what UCS-2 lacks becomes “_”."""
+    text = "".join(_joliet_character(c) for c in name)
+    if len(text) > style.joliet_characters:
+        stem, dot, extension = text.rpartition(".")
+        if dot and stem and len(extension) < 16:
+            text = stem[: style.joliet_characters - 1 - len(extension)] + dot + extension
+        else:
+            text = text[: style.joliet_characters]
+    return text.encode("utf-16-be")
+
+
+def unique_joliet_identifier(name: str, is_folder: bool, style: Style, taken: Collection[bytes]) -> bytes:
+    """``joliet_identifier``, numbered where somebody has it (capitals count)."""
+    bare = {joliet_name(other) for other in taken}
+    wanted = joliet_identifier(name, style)
+    number = 0
+    while joliet_name(wanted) in bare:
+        stem, dot, extension = joliet_name(wanted).rpartition(".")
+        base, end = (stem, dot + extension) if dot and stem else (joliet_name(wanted), "")
+        digits = f"{number:03}"
+        wanted = (base[: style.joliet_characters - len(end) - len(digits)] + digits + end).encode("utf-16-be")
+        number += 1
+    return wanted + (b"\0;\0001" if style.has_version and not is_folder else b"")
+
+
+def is_same_plain(identifier: bytes, name: str, is_folder: bool, style: Style) -> bool:
+    """Whether a plain identifier is what people mean by ``name`` there."""
+    wanted = plain_name(iso_identifier(name, is_folder, style))
+    return plain_name(identifier).casefold() in (name.casefold(), wanted.casefold())
+
+
+def is_same_joliet(identifier: bytes, name: str, style: Style) -> bool:
+    """Whether a Joliet identifier is what ``name`` became there."""
+    here = joliet_name(identifier)
+    long = Style(joliet_characters=JOLIET_LONG)
+    return here in (
+        name,
+        joliet_name(joliet_identifier(name, style)),
+        joliet_name(joliet_identifier(name, long)),
+    )
+
+
+def _characters(text: str, style: Style) -> bytes:
+    raw = text.encode("ascii", "replace").replace(b"?", b"_")
+    if style.is_relaxed:
+        return bytes(c if 32 < c < 127 and c not in b";/." else ord("_") for c in raw)
+    return bytes(c if c in _D_CHARACTERS else ord("_") for c in raw.upper())
+
+
+def _assemble(stem: bytes, extension: bytes, is_folder: bool, style: Style) -> bytes:
+    if is_folder:
+        return stem
+    dot = b"." if extension or style.has_dot else b""
+    return stem + dot + extension + (b";1" if style.has_version else b"")
+
+
+def _has_same_stem(identifier: bytes, taken: Collection[bytes]) -> bool:
+    """Whether a name without version and final dot is in use, so that people could not tell them apart."""
+    bare = plain_name(identifier)
+    return any(plain_name(other) == bare for other in taken)
+
+
+def _base36(number: int) -> bytes:
+    digits = b""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[rest : rest + 1] + digits
+    return digits
+
+
+def _joliet_character(character: str) -> str:
+    code = ord(character)
+    if code < 32 or code > 0xFFFF or 0xD800 <= code < 0xE000 or character in _JOLIET_FORBIDDEN:
+        return "_"
+    return character

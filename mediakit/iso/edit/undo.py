@@ -1,0 +1,215 @@
+"""Finding, completing and taking back edits by their records.
+
+Every write goes in the order of the record's phases (backwards for undo), with a flush after each, so a cut
+here is as harmless as one in the edit itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mediakit.errors import RefusedError
+from mediakit.formats.iso9660 import BLOCK
+from mediakit.formats.reader import Reader
+from mediakit.iso.edit import record as records
+from mediakit.iso.edit.medium import Medium
+from mediakit.iso.edit.record import HEAD_MAGIC, Record, State, Step
+from mediakit.iso.edit.survey import record_places
+from mediakit.iso.image import Image
+from mediakit.units import SECTOR
+
+MAX_EDITS = 10_000
+
+
+@dataclass(frozen=True)
+class UndoResult:
+    """What undo did. ``lost`` are paths of secrets that were wiped and cannot be brought back."""
+
+    what: tuple[str, ...]
+    lost: tuple[str, ...]
+    size_bytes: int
+    bytes_written: int
+
+
+def history(image: Image) -> tuple[Record, ...]:
+    """The edits an image carries, the newest first."""
+    return _history(image.reader, image.size_bytes)
+
+
+def pending(medium: Medium) -> Record | None:
+    """The edit (or undo) that was cut off and is neither complete nor taken back; None if there is none."""
+    newest = newest_record(medium.read, medium.size_bytes)
+    return newest if newest is not None and newest.state in ("begun", "committed", "undoing") else None
+
+
+def complete(medium: Medium) -> Record | None:
+    """Bring what ``pending`` found to its end: an edit that was committed is finished, one that was not is
+    taken back, and an undo is finished. Returns the record, None if nothing was pending."""
+    found = pending(medium)
+    if found is None:
+        return None
+    if found.state == "begun":
+        _forget(medium, found)
+    elif found.state == "undoing":
+        _take_back(medium, found)
+    else:
+        _redo(medium, found)
+    return found
+
+
+def undo(medium: Medium) -> UndoResult:
+    """Take back the last edit; RefusedError if there is none, or if its bytes were changed since."""
+    found = newest_record(medium.read, medium.size_bytes)
+    if found is None or found.state == "void":
+        raise RefusedError("The image carries no edit that could be taken back.", "It was never edited here.")
+    written = 0
+    if found.state == "begun":
+        _forget(medium, found)
+    else:
+        if found.state == "committed":
+            _redo(medium, found)
+        written = _take_back(medium, found)
+    lost = tuple(dict.fromkeys(step.path for step in found.steps if step.is_lost))
+    return UndoResult(found.what, lost, medium.size_bytes, written)
+
+
+def _history(reader: Reader, size_bytes: int) -> tuple[Record, ...]:
+    found: list[Record] = []
+    newest = newest_record(reader, size_bytes)
+    while newest is not None and len(found) < MAX_EDITS:
+        if newest.state != "begun":
+            found.append(newest)
+        previous = newest.previous
+        if previous is None or previous >= newest.head or previous + SECTOR > size_bytes:
+            break
+        newest = records.read(reader, previous)
+    return tuple(found)
+
+
+def newest_record(reader: Reader, size_bytes: int) -> Record | None:
+    """Of all records in the places where one may be, the one that lies last."""
+    best: Record | None = None
+    exact, ranges = record_places(reader, size_bytes)
+    for found in _candidates(reader, size_bytes, exact, ranges):
+        if found.state != "void" and (best is None or found.head > best.head):
+            best = found
+    if best is not None:
+        # an edit after the newest known one begins where that one ended
+        for found in _candidates(reader, size_bytes, (), _behind(best, size_bytes)):
+            if found.state != "void" and found.head > best.head:
+                best = found
+    return best
+
+
+def _behind(record: Record, size_bytes: int) -> tuple[tuple[int, int], ...]:
+    places = {record.tail_end, -(-record.new_size_bytes // BLOCK) * BLOCK}
+    return tuple((place, place + 1) for place in sorted(places) if place + SECTOR <= size_bytes)
+
+
+def _candidates(
+    reader: Reader, size_bytes: int, trailers: Iterable[int], ranges: Iterable[tuple[int, int]]
+) -> Iterable[Record]:
+    heads: set[int] = set()
+    for block in trailers:
+        if block >= 0 and block + BLOCK <= size_bytes:
+            head = records.parse_trailer(reader(block, BLOCK))
+            if head is not None and head < block:
+                heads.add(head)
+    for start, stop in ranges:
+        heads |= set(_scan(reader, start, min(stop, size_bytes - SECTOR + 1)))
+    for head in sorted(heads):
+        found = records.read(reader, head) if head + SECTOR <= size_bytes else None
+        if found is not None:
+            yield found
+
+
+def _scan(reader: Reader, start: int, stop: int) -> Iterable[int]:
+    """Blocks from ``start`` on that begin like a head."""
+    if start >= stop:
+        return
+    data = reader(start, stop - start + len(HEAD_MAGIC) - 1)
+    at = data.find(HEAD_MAGIC)
+    while at >= 0:
+        if at % BLOCK == 0:
+            yield start + at
+        at = data.find(HEAD_MAGIC, at + 1)
+
+
+def _redo(medium: Medium, record: Record) -> None:
+    for steps in record.phases():
+        for step in steps:
+            was = step.old if step.new is not None else None
+            _write_masked(medium, step, was, _new_bytes(medium, step))
+        medium.flush()
+    for offset, size in record.wipes:
+        medium.write(offset, bytes(size))
+    medium.flush()
+    _set_state(medium, record, "done")
+
+
+def _take_back(medium: Medium, record: Record) -> int:
+    """Undo a record whose edit is complete, or whose undo was cut off; returns the bytes written."""
+    if record.state != "undoing":
+        _check_untouched(medium, record)
+        _set_state(medium, record, "undoing")
+    written = 2 * SECTOR
+    for steps in reversed(record.phases()):
+        for step in steps:
+            old = bytes(step.size_bytes) if step.old is None else step.old
+            _write_masked(medium, step, step.new, old)
+            written += step.size_bytes
+        medium.flush()
+    _forget(medium, record)
+    return written
+
+
+def _forget(medium: Medium, record: Record) -> None:
+    """The end of an undo: the tail is no edit any more, a file gets its old size."""
+    _set_state(medium, record, "void")
+    medium.resize(record.old_size_bytes)
+    if medium.size_bytes > record.head:
+        medium.write(record.head, bytes(SECTOR))
+    medium.flush()
+
+
+def _set_state(medium: Medium, record: Record, state: State) -> None:
+    medium.write(record.head, records.head_sector(medium.read, record.with_state(state)))
+    medium.flush()
+
+
+def _new_bytes(medium: Medium, step: Step) -> bytes:
+    if step.new is not None:
+        return step.new
+    data = medium.read(step.payload, step.size_bytes)
+    if hashlib.sha256(data).hexdigest() != step.sha256:
+        # the wipe had begun, so the step was done before
+        return medium.read(step.offset_bytes, step.size_bytes)
+    return data
+
+
+def _write_masked(medium: Medium, step: Step, was: bytes | None, wanted: bytes | None) -> None:
+    """Make the bytes that the edit is about ``wanted``; the others stay what they are now."""
+    assert wanted is not None
+    now = medium.read(step.offset_bytes, step.size_bytes)
+    if was is not None:
+        wanted = bytes(w if w != o else n for w, o, n in zip(wanted, was, now, strict=True))
+    if wanted != now:
+        medium.write(step.offset_bytes, wanted)
+
+
+def _check_untouched(medium: Medium, record: Record) -> None:
+    """Each byte the edit changed still is what it made of it."""
+    last: dict[int, Step] = {}
+    for step in record.steps:
+        last[step.offset_bytes] = step
+    for step in last.values():
+        if step.old is None or step.new is None:
+            continue
+        now = medium.read(step.offset_bytes, step.size_bytes)
+        if any(n != new and old != new for n, old, new in zip(now, step.old, step.new, strict=True)):
+            raise RefusedError(
+                f"The {step.why} was changed by something else after the edit.",
+                "Taking the edit back would break it; use mediakit audit to see how the image is.",
+            )
