@@ -98,6 +98,21 @@ class Target:
         except OSError as error:
             raise DeviceError(f"Flushing {self.path} failed: {error.strerror}.", _GONE) from error
 
+    def resize(self, size_bytes: int) -> None:
+        """Give a file another size; new bytes are zeros. A device keeps its own: DeviceError beyond it."""
+        if not self.is_file:
+            if size_bytes > self.size_bytes:
+                raise DeviceError(f"{self.path} cannot grow to {size_bytes} bytes.", "Take a larger one.")
+            return
+        if not self._writable:
+            raise UsageError(f"{self.path} was opened for reading only.")
+        try:
+            os.ftruncate(self._descriptor, size_bytes)
+        except OSError as error:
+            raise self._failed("Resizing", size_bytes, error) from error
+        self.size_bytes = size_bytes
+        self._tail = size_bytes - size_bytes % self._alignment
+
     def reread_partitions(self) -> bool:
         """Let the kernel see a new partition table; False where it would not (files, busy partitions)."""
         return not self.is_file and ioctl.reread_partitions(self._descriptor)

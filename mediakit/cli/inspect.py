@@ -74,6 +74,7 @@ def _engine(image: Image) -> tuple[dict[str, Any] | None, dict[str, str] | None]
             found = engine.manifest
             checked = engine.check_signature(trusted)
             customised = custom.load(engine, trusted)
+            unlisted = custom.unlisted(engine, customised)
     except MediakitError as error:
         return None, {"severity": "error", "what": error.message, "hint": error.hint}
     return {
@@ -85,7 +86,21 @@ def _engine(image: Image) -> tuple[dict[str, Any] | None, dict[str, str] | None]
         "signature": checked.state,
         "key": checked.key_name or checked.key_id,
         "customised": [entry.path for entry in customised.files],
-    }, None
+        "customised_by": customised.by,
+        "customised_signature": customised.signature,
+    }, _finding(unlisted)
+
+
+def _finding(unlisted: list[str]) -> dict[str, str] | None:
+    """What lies under /custom and nobody stands for."""
+    if not unlisted:
+        return None
+    what = f"Files under /custom are not in the list of what was customised: {', '.join(unlisted)}."
+    return {
+        "severity": "warning",
+        "what": what,
+        "hint": "Nobody stands for them; mediakit rewrite lists them.",
+    }
 
 
 def _show(document: dict[str, Any], files: list[FileRecord] | None) -> None:
@@ -118,7 +133,9 @@ def _head(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if layouts:
             yield f"  upgrades Engines of disk layout {layouts}", ""
         if engine["customised"]:
-            yield f"  customised: {', '.join(engine['customised'])}", "yellow"
+            who = f" by {engine['customised_by']}" if engine["customised_by"] else ""
+            how = _SIGNATURES[engine["customised_signature"]]
+            yield _printable(f"  customised{who} ({how}): {', '.join(engine['customised'])}"), "yellow"
     elif not document["el_torito"] and not document["mbr"]:
         yield "  a disc image with data only: nothing in it boots", ""
     else:

@@ -21,6 +21,7 @@ from mediakit.errors import CancelledError, MediakitError, MissingToolError
 VERBS: dict[str, str] = {
     "inspect": "what an image is, how it boots, what is odd about it",
     "verify": "check every byte against manifest and signature",
+    "rewrite": "change an image or a stick: files, kernel arguments, menu, label, answers",
     "write": "write an image to sticks, read back, add a data partition",
     "devices": "the disks and sticks of this machine, and which may be written",
     "reports": "the machines that a stick has installed or upgraded",

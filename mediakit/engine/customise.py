@@ -19,10 +19,11 @@ from mediakit.engine import answers, custom, manifest, signature
 from mediakit.engine.custom import ANSWERS_PATH, BOOTENV_PATH, BRANDING_FOLDER, FOLDER
 from mediakit.engine.documents import is_medium_path
 from mediakit.engine.image import EngineImage
-from mediakit.engine.manifest import Manifest, ManifestFile
+from mediakit.engine.manifest import ManifestFile
 from mediakit.engine.signature import SecretKey
 from mediakit.errors import FormatError, RefusedError, SourceError, UsageError
 from mediakit.formats import grubenv
+from mediakit.formats.reader import Reader
 from mediakit.iso.edit import kernelargs, menus
 from mediakit.iso.edit.changes import Change, Overwrite, Put, Remove
 from mediakit.units import MIB
@@ -65,8 +66,8 @@ def plan(engine: EngineImage, image: iso.Image, wish: Wish) -> Customisation:
     return _Planner(engine, image, wish).plan()
 
 
-def broken_parts(engine: EngineImage, regions: Iterable[tuple[int, int]]) -> list[str]:
-    """Signed parts of the medium that writing ``regions`` (offset, size) would change."""
+def broken_parts(engine: EngineImage, regions: Iterable[tuple[int, int]], planned: Reader) -> list[str]:
+    """Signed parts of the medium that are others once ``regions`` (offset, size) read as in ``planned``."""
     document = engine.manifest
     parts: list[tuple[str, int, int]] = []
     for entry in document.files:
@@ -74,12 +75,12 @@ def broken_parts(engine: EngineImage, regions: Iterable[tuple[int, int]]) -> lis
             parts += [(entry.path, start, start + size) for start, size in engine.source.spans(entry.path)]
     for area in document.areas:
         parts += [(area.name, start, end) for start, end in _outside_holes(area)]
-    found = [
-        name
-        for offset, size in regions
-        for name, start, end in parts
-        if offset < end and offset + size > start
-    ]
+    found = []
+    for offset, size in regions:
+        for name, start, end in parts:
+            low, high = max(offset, start), min(offset + size, end)
+            if low < high and planned(low, high - low) != engine.source.read_at(low, high - low):
+                found.append(name)
     return list(dict.fromkeys(found))
 
 
@@ -219,9 +220,11 @@ class _Planner:
         return changes
 
     def _overwrite(self, path: str, content: bytes) -> Overwrite:
-        """In place; answers that were there may hold a password, which must not survive in an undo record."""
-        holds_secret = path == ANSWERS_PATH and custom.holds_something(path, self._read_room(path))
-        return Overwrite(path, content, f"{path}, in its room", secret=holds_secret)
+        """In place; answers may hold a password, which must not survive in an undo record, old or new."""
+        was_empty = not custom.holds_something(path, self._read_room(path))
+        return Overwrite(
+            path, content, f"{path}, in its room", secret=path == ANSWERS_PATH, keeps_old=was_empty
+        )
 
     def _index(self, is_changed: bool) -> list[Change]:
         """The list of what is custom, and its signature, if anything of it changes."""
@@ -339,6 +342,3 @@ def _outside_holes(area: manifest.Area) -> list[tuple[int, int]]:
 
 def _unreadable(path: Path, error: OSError) -> SourceError:
     return SourceError(f"{path} cannot be read: {error.strerror}.", "Check the path.")
-
-
-__all__ = ["Customisation", "Manifest", "Wish", "broken_parts", "plan"]

@@ -16,6 +16,7 @@ from mediakit.engine import customise, manifest
 from mediakit.engine.image import EngineImage, open_engine
 from mediakit.engine.signature import SecretKey
 from mediakit.errors import RefusedError, SourceError, UsageError
+from mediakit.formats.reader import Reader
 from mediakit.iso.edit import labels, menus, usb
 from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
 from mediakit.iso.edit.menus import MenuEdit
@@ -86,9 +87,14 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
     return Changes(tuple(changes), tuple(notes), is_engine)
 
 
-def check_manifest(engine: EngineImage, regions: list[tuple[int, int]], *, force: bool) -> list[str]:
-    """RefusedError if writing ``regions`` (offset, size) breaks what is signed; with ``force`` a remark."""
-    broken = customise.broken_parts(engine, regions)
+def check_manifest(
+    engine: EngineImage, regions: list[tuple[int, int]], planned: Reader, *, force: bool
+) -> list[str]:
+    """RefusedError if ``regions`` (offset, size), once as in ``planned``, break what is signed.
+
+    With ``force`` it is a remark.
+    """
+    broken = customise.broken_parts(engine, regions, planned)
     if not broken:
         return []
     what = f"The edit changes what the manifest signs: {', '.join(broken)}."

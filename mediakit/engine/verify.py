@@ -119,6 +119,9 @@ class _Pass:
             result = DAMAGED if damaged else OK
             if checked.key_name:
                 notes.append(f"Signed with: {checked.key_name}.")
+        unlisted = custom.unlisted(image, customised)
+        if unlisted:
+            notes.append(f"Under /custom and not in the list of what was customised: {', '.join(unlisted)}.")
         return Verification(path, "engine", result, checked.state, damaged, (*notes, *customised.notes))
 
     def other(self) -> Verification:

@@ -36,13 +36,15 @@ class Overwrite:
     """Replace the contents of a file where it lies, zero-padded to its size; refused when ``data`` is larger.
 
     For rooms that were made for it (``/custom/answers.toml``): no directory changes. With ``secret`` the old
-    bytes are kept nowhere, and undo cannot bring them back.
+    bytes are kept nowhere, and undo cannot bring them back; unless ``keeps_old`` says that only the new ones
+    are secret.
     """
 
     path: str
     data: bytes
     why: str
     secret: bool = False
+    keeps_old: bool = False
 
 
 @dataclass(frozen=True)

@@ -94,10 +94,12 @@ class Draft:
         """Replace bytes; later writes of one phase win, whole sectors go out at once."""
         self.writes.append(_Write(phase, offset, data, why))
 
-    def write_secret(self, offset: int, data: bytes, why: str, path: str, payload: int) -> None:
-        """Replace whole sectors without keeping a copy of the old or (for long) the new bytes."""
+    def write_secret(
+        self, offset: int, data: bytes, why: str, path: str, payload: int, *, keeps_old: bool = False
+    ) -> None:
+        """Replace whole sectors without keeping a copy of the old (or for long) of the new bytes."""
         old = self.reader(offset, len(data))
-        kept = old if not any(old) else None
+        kept = old if keeps_old or not any(old) else None
         digest = hashlib.sha256(data).hexdigest()
         self.secrets.append(Step(Phase.CONTENTS, offset, len(data), why, kept, None, payload, digest, path))
 

@@ -187,7 +187,9 @@ class _Attempt:
             whole = align_up(len(data), SECTOR)
             full = data + self.work.image.read_at(offset + len(data), whole - len(data))
             payload = self.tail.add(whole, full, f"{change.why} (until the edit is done)")
-            self.draft.write_secret(offset, full, change.why, change.path, payload)
+            self.draft.write_secret(
+                offset, full, change.why, change.path, payload, keeps_old=change.keeps_old
+            )
             self.wipes.append((payload, whole))
 
     def _forget_implant(self) -> None:

@@ -1,0 +1,199 @@
+"""``mediakit rewrite``: parse, ask where a stick is changed, have it done, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediakit.errors import CancelledError, SourceError, UsageError
+
+if TYPE_CHECKING:
+    from mediakit.block.devices import Device
+    from mediakit.engine.rewriting import Request
+    from mediakit.progress import Observer
+    from mediakit.stick.rewrite import Job, Outcome
+
+_MAX_REGIONS_SHOWN = 40
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("image", type=Path, metavar="IMAGE|DEVICE", help="a disc image, or a stick that was written from one")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("-o", "--output", type=Path, metavar="OUT", help="the edited image, a new file")
+    place.add_argument("--in-place", action="store_true", help="change the image or stick itself")
+    add(
+        "--answers", type=Path, metavar="F", help="answers.toml for an unattended installation (Engine media)"
+    )
+    add("--add", action="append", default=[], metavar="SRC=DST", help="put a file or folder into the image")
+    add("--remove", action="append", default=[], metavar="P", help="remove a file or folder")
+    add("--kernel-arg", action="append", default=[], metavar="A", help="for every Linux entry of every menu")
+    add("--menu-default", default="", metavar="E", help="what starts unasked: number from 0, name or title")
+    add("--menu-timeout", type=int, metavar="S", help="seconds; 0 starts at once, -1 waits for ever")
+    add("--branding", type=Path, metavar="DIR", help="becomes /custom/branding (Engine media)")
+    add("--label", default="", metavar="L", help="the volume label, also where menus name it")
+    add("--usb-bootable", action="store_true", help="what an image that boots from disc only needs for USB")
+    add("--sign", type=Path, metavar="KEY", help="minisign secret key, signs the list of what is custom")
+    add("--by", default="", metavar="NAME", help="who customised it, as inspect shows it")
+    add("--compact", action="store_true", help="write it all anew: no dead space, no undo history")
+    add("--undo", action="store_true", help="take the last edit back")
+    add("--dry-run", action="store_true", help="only print what would be written")
+    add("--force", action="store_true", help="also what breaks a way to boot, or the maker's signature")
+    add("--yes", action="store_true", help="do not ask for the typed confirmation of a stick")
+    add("--progress", choices=("auto", "json", "none"), default="auto")
+    add("--json", action="store_true", help="print only the result, as JSON")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from mediakit.cli import progress
+    from mediakit.progress import Cancel, Event
+    from mediakit.stick.rewrite import Job
+
+    cancel = Cancel()
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, lambda *_: cancel.set())
+    try:
+        with progress.observer(arguments.progress, quiet=arguments.json) as observer:
+            outcome = _rewrite(arguments, Job(observer, cancel), observer)
+            if arguments.progress == "json":
+                observer(Event("result", str(arguments.image), result=outcome.to_json()))
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if arguments.progress != "json":
+        print(json.dumps(outcome.to_json(), indent=2) if arguments.json else describe(outcome))
+    return 0
+
+
+def _rewrite(arguments: argparse.Namespace, job: Job, observer: Observer) -> Outcome:
+    from mediakit.stick import rewrite
+
+    path: Path = arguments.image
+    if not path.exists():
+        raise SourceError(f"{path} does not exist.", "Check the name.")
+    request = _request(arguments)
+    _check_usage(arguments, request)
+    if arguments.dry_run:
+        return rewrite.dry_run(path, request)
+    if not arguments.in_place:
+        if arguments.undo:
+            return rewrite.undo_into(path, arguments.output, job=job)
+        return rewrite.into(path, request, arguments.output, compact=arguments.compact, job=job)
+    device = _device(path, observer)
+    if arguments.compact:
+        return rewrite.compact_in_place(path, request, job)
+    _confirm(arguments, device)
+    if arguments.undo:
+        return rewrite.undo_in_place(path, expected=device, job=job)
+    return rewrite.in_place(path, request, expected=device, job=job)
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from mediakit.engine import keys, rewriting
+    from mediakit.iso.edit import kernelargs
+
+    added = [put for text in arguments.add for put in rewriting.parse_add(text)]
+    removed = [rewriting.parse_remove(text) for text in arguments.remove]
+    by = arguments.by or (arguments.sign.stem if arguments.sign else "")
+    if not by.isprintable():
+        raise UsageError(
+            "The name of who customised it has characters that cannot be shown.", "Use plain text."
+        )
+    return rewriting.Request(
+        files=(*removed, *added),
+        kernel_arguments=kernelargs.parse(arguments.kernel_arg),
+        default=arguments.menu_default,
+        timeout_seconds=arguments.menu_timeout,
+        answers=None if arguments.answers is None else _answers(arguments.answers),
+        branding=arguments.branding,
+        label=arguments.label,
+        usb_bootable=arguments.usb_bootable,
+        by=by,
+        key=None if arguments.sign is None else keys.load_secret_file(arguments.sign),
+        force=arguments.force,
+    )
+
+
+def _answers(path: Path) -> str:
+    """The text of an answer file, checked; a remark where others can read its password hash."""
+    from mediakit.engine import answers
+
+    text = answers.read_text(path)
+    if answers.parse(text, path.name).system is not None and answers.is_exposed(path):
+        print(f"mediakit: {path} can be read by others than its owner.", file=sys.stderr)
+        print(f"  chmod 600 {path}; whoever has the image can read its answers, too.", file=sys.stderr)
+    return text
+
+
+def _check_usage(arguments: argparse.Namespace, request: Request) -> None:
+    if arguments.undo and (not request.is_empty or arguments.compact or arguments.dry_run):
+        raise UsageError("--undo takes the last edit back and nothing else.", "Make the new edit afterwards.")
+    if request.is_empty and not arguments.undo and not arguments.compact:
+        raise UsageError("Nothing to change was named.", "See: mediakit rewrite --help")
+    if arguments.dry_run and arguments.compact and request.is_empty:
+        raise UsageError(
+            "--compact writes the whole image; there is no plan to show.", "Leave out --dry-run."
+        )
+    if not (arguments.in_place or arguments.output or arguments.dry_run):
+        raise UsageError("Where to is not said.", "Add -o OUT for a new file, or --in-place.")
+
+
+def _device(path: Path, observer: Observer) -> Device:
+    """The file or stick as it is now; what the desktop mounted of a stick is unmounted."""
+    from mediakit.block import devices, mounts
+    from mediakit.progress import Event
+
+    device = devices.describe(path)
+    if not device.allowed and mounts.can_unmount(device):
+        for point in device.mounts:
+            mounts.unmount(point)
+            observer(
+                Event("warning", device.path, message=f"Unmounted {point}, which the desktop had mounted.")
+            )
+        device = devices.describe(path)
+    return device
+
+
+def _confirm(arguments: argparse.Namespace, device: Device) -> None:
+    """The typed identity of a stick, on a terminal; ``--yes`` otherwise. A file needs none."""
+    from mediakit.units import format_size
+
+    if arguments.yes or not stat.S_ISBLK(arguments.image.stat().st_mode):
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("Nobody is there to confirm that the stick is changed.", "Add --yes if it is right.")
+    print(f"{device.path}: {device.title}, {format_size(device.size_bytes)}", file=sys.stderr)
+    print(f"  Type “{device.identity}” to change what is on it: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != device.identity:
+        raise CancelledError("Not confirmed; nothing was written.")
+
+
+def describe(outcome: Outcome) -> str:
+    """The result for people."""
+    from mediakit.units import format_size
+
+    size = format_size(outcome.bytes_written)
+    heads: dict[str, Callable[[], str]] = {
+        "done": lambda: f"{outcome.output or outcome.path}: edited, {size} written.",
+        "already": lambda: f"{outcome.path}: it is so already, nothing was written.",
+        "planned": lambda: f"{outcome.path}: {size} in {len(outcome.regions)} places would be written.",
+        "undone": lambda: f"{outcome.output or outcome.path}: the last edit was taken back.",
+    }
+    lines = [heads[outcome.result]()]
+    if outcome.result == "planned":
+        for region in outcome.regions[:_MAX_REGIONS_SHOWN]:
+            lines.append(f"{region['offset_bytes']:>14} {region['size_bytes']:>10}  {region['why']}")
+        if len(outcome.regions) > _MAX_REGIONS_SHOWN:
+            lines.append(f"  … and {len(outcome.regions) - _MAX_REGIONS_SHOWN} more (--json lists all)")
+    lines += [f"  {note}" for note in outcome.notes]
+    if outcome.undo["edits"] and outcome.result in ("done", "undone"):
+        count = outcome.undo["edits"]
+        lines.append(f"  --undo can take back {'one edit' if count == 1 else f'{count} edits'}.")
+    return "\n".join(lines)

@@ -1,0 +1,290 @@
+"""Carrying out ``rewrite``: on an image file, on a stick, or into a new file. The one place where a request
+meets a medium: it opens, plans, writes, and says what was done. Asking people is the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mediakit import iso
+from mediakit.block.devices import Device
+from mediakit.block.target import Target, open_target
+from mediakit.engine import manifest, rewriting
+from mediakit.engine.image import open_engine
+from mediakit.engine.rewriting import Request
+from mediakit.errors import RefusedError, SourceError, UsageError
+from mediakit.iso.edit.apply import apply_in_place, write_new
+from mediakit.iso.edit.compact import compact as write_compact
+from mediakit.iso.edit.model import EditPlan
+from mediakit.iso.edit.overlay import planned_image
+from mediakit.iso.edit.plan import make_plan
+from mediakit.iso.edit.undo import complete, history, undo
+from mediakit.iso.image import Image
+from mediakit.progress import Cancel, Event, Observer, ignore
+from mediakit.stick.medium import TargetMedium, end_limit
+
+DONE, ALREADY, PLANNED, UNDONE = "done", "already", "planned", "undone"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``rewrite --json``. ``undo``: how many edits can be taken back now; after ``--undo`` also what was
+    taken back, and what of it is lost."""
+
+    path: str
+    result: str = DONE
+    output: str | None = None
+    bytes_written: int = 0
+    regions: tuple[dict[str, Any], ...] = ()
+    undo: dict[str, Any] = field(default_factory=lambda: {"edits": 0, "what": [], "lost": []})
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "path": self.path,
+            "output": self.output,
+            "result": self.result,
+            "bytes_written": self.bytes_written,
+            "regions": list(self.regions),
+            "undo": self.undo,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Job:
+    """How the work is watched and stopped."""
+
+    observer: Observer = ignore
+    cancel: Cancel = field(default_factory=Cancel)
+
+
+def dry_run(path: Path, request: Request) -> Outcome:
+    """What ``request`` would write, without writing."""
+    with iso.open_image(path) as image:
+        plan, notes = _plan(image, request)
+        return replace(_outcome(path, plan, notes), result=PLANNED if plan else ALREADY)
+
+
+def into(
+    path: Path, request: Request, out: Path, *, compact: bool = False, job: Job | None = None
+) -> Outcome:
+    """The edited image as the new file ``out``, which appears (or is replaced) only when it is whole."""
+    work = job or Job()
+    check_output(path, out)
+    with iso.open_image(path) as image:
+        plan, notes = (None, []) if request.is_empty else _plan(image, request)
+        if compact:
+            _compact(image, plan, out, request, work)
+        elif plan is not None:
+            write_new(image, plan, out, work.observer, work.cancel)
+        else:
+            _copy(image, out)
+    outcome = replace(_outcome(path, plan, notes), output=str(out), result=DONE)
+    if compact:
+        return replace(outcome, bytes_written=out.stat().st_size, regions=())
+    return _with_history(outcome, out)
+
+
+def in_place(
+    path: Path, request: Request, *, expected: Device | None = None, job: Job | None = None
+) -> Outcome:
+    """Change the image file or the stick itself; an earlier edit that was cut off is completed first."""
+    work = job or Job()
+    with open_target(path, expected=expected) as target:
+        medium = TargetMedium(target)
+        finished = _complete(medium)
+        image = _image(target, path)
+        plan, notes = _plan(image, request)
+        if plan is not None:
+            apply_in_place(medium, plan, work.observer, work.cancel)
+            _reread(target, work.observer)
+    outcome = _outcome(path, plan, [*finished, *notes])
+    if plan is not None and expected is not None and not expected.is_file:
+        outcome = replace(outcome, notes=(*outcome.notes, *_stale_receipt(path)))
+    return _with_history(outcome, path)
+
+
+def compact_in_place(path: Path, request: Request, job: Job | None = None) -> Outcome:
+    """Write an image file anew and put it in the place of the old one when it is whole; never on a device."""
+    work = job or Job()
+    if stat.S_ISBLK(path.stat().st_mode):
+        raise RefusedError("A stick cannot be written anew from itself.", "Compact the image, then write it.")
+    with open_target(path) as target:  # nobody else writes it meanwhile
+        finished = _complete(TargetMedium(target))
+        with iso.open_image(path) as image:
+            plan, notes = (None, []) if request.is_empty else _plan(image, request)
+            _compact(image, plan, path, request, work)
+    outcome = _outcome(path, plan, [*finished, *notes])
+    return replace(outcome, result=DONE, bytes_written=path.stat().st_size, regions=())
+
+
+def undo_in_place(path: Path, *, expected: Device | None = None, job: Job | None = None) -> Outcome:
+    """Take back the last edit of an image file or a stick."""
+    work = job or Job()
+    with open_target(path, expected=expected) as target:
+        taken = undo(TargetMedium(target))
+        _reread(target, work.observer)
+    notes = tuple(
+        f"The contents of {name} before the edit were a secret and cannot be brought back."
+        for name in taken.lost
+    )
+    outcome = Outcome(str(path), UNDONE, bytes_written=taken.bytes_written, notes=notes)
+    done = {"edits": 0, "what": list(taken.what), "lost": list(taken.lost)}
+    return _with_history(replace(outcome, undo=done), path)
+
+
+def undo_into(path: Path, out: Path, *, job: Job | None = None) -> Outcome:
+    """The image before its last edit, as the new file ``out``."""
+    check_output(path, out)
+    with _beside(out) as scratch:
+        with iso.open_image(path) as image:
+            _copy(image, scratch)
+        outcome = undo_in_place(scratch, job=job)
+        scratch.replace(out)
+    return replace(outcome, path=str(path), output=str(out))
+
+
+def check_output(path: Path, out: Path) -> None:
+    """RefusedError for an output that is the image itself or no ordinary file; its folder must be there."""
+    if stat.S_ISBLK(path.stat().st_mode):
+        raise UsageError(f"{path} is a device.", "Change it with --in-place, or copy it to a file first.")
+    if not out.resolve().parent.is_dir():
+        raise SourceError(f"The folder {out.parent} does not exist.", "Make it first.")
+    if out.exists() and not out.is_file():
+        raise RefusedError(f"{out} is not an ordinary file.", "Write to a file, then use mediakit write.")
+    if out.exists() and out.samefile(path):
+        raise RefusedError(
+            f"{out} is the image itself.", "Use --in-place to change it, or name another file."
+        )
+
+
+def _plan(image: Image, request: Request) -> tuple[EditPlan | None, list[str]]:
+    """The plan (None where nothing is to be done), and remarks for people."""
+    now = int(time.time())
+    gathered = rewriting.gather(image, request, now=now)
+    notes = list(gathered.notes)
+    if not gathered.changes:
+        return None, notes
+    plan = make_plan(image, gathered.changes, now=now, force=request.force, end_limit_bytes=end_limit(image))
+    if gathered.is_engine:
+        regions = [(region.offset_bytes, region.size_bytes) for region in plan.regions]
+        with open_engine(image.path) as engine:
+            planned = planned_image(image, plan).reader
+            notes += rewriting.check_manifest(engine, regions, planned, force=request.force)
+    return plan, [*notes, *plan.notes]
+
+
+def _outcome(path: Path, plan: EditPlan | None, notes: list[str]) -> Outcome:
+    if plan is None:
+        return Outcome(str(path), ALREADY, notes=tuple(dict.fromkeys(notes)))
+    document = plan.to_json()
+    return Outcome(
+        path=str(path),
+        bytes_written=document["bytes_written"],
+        regions=tuple(document["regions"]),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _with_history(outcome: Outcome, path: Path) -> Outcome:
+    with iso.open_image(path) as image:
+        edits = len(history(image))
+    return replace(outcome, undo=outcome.undo | {"edits": edits})
+
+
+def _image(target: Target, path: Path) -> Image:
+    """The image as it lies on the opened target, not as its name may lead elsewhere."""
+    return Image(path, target.reader, target.size_bytes)
+
+
+def _complete(medium: TargetMedium) -> list[str]:
+    found = complete(medium)
+    if found is None:
+        return []
+    if found.state == "begun":
+        return ["An earlier edit had been cut off before it began to count; it was taken back."]
+    if found.state == "undoing":
+        return ["An earlier --undo had been cut off; it was completed."]
+    return ["An earlier edit had been cut off; it was completed."]
+
+
+def _reread(target: Target, observer: Observer) -> None:
+    if not target.is_file and not target.reread_partitions():
+        what = "The kernel did not read its partitions again: pull the stick out and plug it in."
+        observer(Event("warning", target.path, message=what))
+
+
+def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, job: Job) -> None:
+    if image.exists(manifest.PATH) and not request.force:
+        raise RefusedError(
+            "Written anew, an Engine medium no longer verifies: its manifest names where its boot areas lie.",
+            "Take edits back with --undo, or build the medium again.",
+        )
+    with _beside(out) as edited, _beside(out) as made:
+        source = image.path
+        if plan is not None:
+            write_new(image, plan, edited, job.observer, job.cancel)
+            source = edited
+        made.unlink()
+        write_compact(source, made, observer=job.observer, cancel=job.cancel, force=request.force)
+        if out.exists():
+            made.chmod(stat.S_IMODE(out.stat().st_mode))
+        made.replace(out)
+
+
+def _copy(image: Image, out: Path) -> None:
+    with _beside(out) as scratch:
+        shutil.copyfile(image.path, scratch)
+        _flush(scratch)
+        scratch.replace(out)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A scratch file in the folder of ``out``, gone at the end unless it was given a name."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=out.resolve().parent, prefix=f".{out.name}.", suffix=".part")
+    except OSError as error:
+        raise RefusedError(
+            f"{out.parent} cannot be written: {error.strerror}.", "Choose another folder."
+        ) from error
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(descriptor, 0o666 & ~mask)
+    os.close(descriptor)
+    scratch = Path(name)
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stale_receipt(path: Path) -> list[str]:
+    """A stick's receipt holds digests of the image before the edit."""
+    from mediakit.stick import data, tables
+
+    with open_target(path, writable=False) as target:
+        image = _image(target, path)
+        span = tables.find_data(image.facts().structures.gpt, image.read_at(0, 512))
+        if span is None or image.exists(manifest.PATH) or data.read_receipt(target, span) is None:
+            return []
+    return ["The stick's receipt is that of the image before the edit: mediakit verify will name the edit."]
