@@ -52,7 +52,7 @@ def make_plan(
         raise UsageError("There is nothing to change.")
     check.check_image(image, changes)
     previous = newest_record(image.reader, image.size_bytes)
-    if previous is not None and previous.state not in ("done", "void"):
+    if previous is not None and previous.state != "done":
         raise RefusedError(
             "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
         )
