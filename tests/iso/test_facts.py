@@ -32,6 +32,7 @@ ROUTES = {
     "grub_appended": STICK,
     "grub_offset": STICK,
     "grub_gpt": STICK,
+    "grub_offset_gpt": STICK,
     "grub_bootable_flag": STICK,
     "grub_rescue": ("bios_cd", "bios_usb"),
     "el_torito": BIOS,

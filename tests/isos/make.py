@@ -114,6 +114,11 @@ def grub_gpt(root: Path, out: Path) -> None:
     xorriso(root, out, "-J", *_GRUB, *_appended(root), "-appended_part_as_gpt")
 
 
+def grub_offset_gpt(root: Path, out: Path) -> None:
+    words = [*_appended(root), "-partition_offset", "16", "-appended_part_as_gpt"]
+    xorriso(root, out, "-J", *_GRUB, *words)
+
+
 def grub_bootable_flag(root: Path, out: Path) -> None:
     words = ["-part_like_isohybrid", "-iso_mbr_part_type", "0x83", "--mbr-force-bootable"]
     xorriso(root, out, *_GRUB, *_appended(root), "-appended_part_as_gpt", *words)
@@ -156,7 +161,7 @@ def udf_bridge(root: Path, out: Path) -> None:
 KINDS: dict[str, Callable[[Path, Path], None]] = {
     f.__name__: f
     for f in (
-        isohybrid_mbr, isohybrid_gpt, isohybrid_apm, isohybrid_tool, grub_appended, grub_offset, grub_gpt,
+        isohybrid_mbr, isohybrid_gpt, isohybrid_apm, isohybrid_tool, grub_appended, grub_offset, grub_gpt, grub_offset_gpt,
         grub_bootable_flag, grub_rescue, el_torito, uefi_only, floppy, data_only, joliet_only, plain, udf_bridge,
     )
 }  # fmt: skip

@@ -104,6 +104,14 @@ class BootFiles:
                     pointer = struct.pack("<Q", new * 4 + shift)
                     draft.write(Phase.CATALOG, bootinfo.MBR_POINTER_OFFSET, pointer, "MBR: boot image")
 
+    def follow(self, draft: Draft, old_start: int, new_start: int) -> None:
+        """Catalog entries of an appended boot image that moved (offsets in bytes)."""
+        catalog = self.image.descriptors.boot_catalog_lba
+        for boot in self.image.facts().boot_images:
+            if catalog is not None and boot.entry.lba * BLOCK == old_start:
+                where = catalog * BLOCK + boot.entry.slot * 32 + 8
+                draft.write(Phase.CATALOG, where, struct.pack("<I", new_start // BLOCK), "boot catalog")
+
     def _check(self, boot: BootImage, file: NewFile) -> None:
         if not file.size_bytes:
             raise RefusedError(f"{file.path} is a boot image; an empty one boots nothing.")

@@ -52,7 +52,7 @@ def make_plan(
         raise UsageError("There is nothing to change.")
     check.check_image(image, changes)
     previous = newest_record(image.reader, image.size_bytes)
-    if previous is not None and previous.state not in ("done", "void"):
+    if previous is not None and previous.state != "done":
         raise RefusedError(
             "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
         )
@@ -130,13 +130,22 @@ class _Attempt:
         patches = [layout.grove(grove) for grove in work.trees.groves]
         work.boot.plan(self.draft)
         tables = Tables(work.space, work.view, work.boot.moves())
-        if live or any(grove.tree.root.is_changed for grove in work.trees.groves):
-            tables.check_reach()
+        has_new = bool(live) or any(grove.tree.root.is_changed for grove in work.trees.groves)
+        blockers = tables.blockers() if has_new else ()
+        for part in blockers:
+            tables.move(part, part.start)
         temporary = self.tail.reserve(tables.array_bytes()) if tables.needs_array else 0
         trailer = self.tail.add(BLOCK, record.build_trailer(self.head), "record of the edit: trailer")
         tail_end = trailer + BLOCK
         self._descriptors(patches, tail_end)
-        self.growth = tables.plan(self.draft, self.tail, temporary)
+        for start, end in dict.fromkeys((part.start, part.end) for part in blockers):
+            data = work.view(start, end - start)
+            place = self.tail.add(len(data), data, "partition that makes room (appended image)")
+            for part in blockers:
+                if part.start == start:
+                    tables.move(part, place)
+            work.boot.follow(self.draft, start, place)
+        self.growth = tables.plan(self.draft, self.tail, tail_end, temporary)
         previous = work.previous
         return Record(
             sequence=previous.sequence + 1 if previous else 1,

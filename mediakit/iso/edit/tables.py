@@ -23,6 +23,7 @@ from mediakit.units import SECTOR, align_up, format_size
 _GEOMETRIES = ((64, 32), (255, 63), (128, 32), (128, 63), (16, 63), (240, 63), (32, 63), (64, 63))
 _MBR_ENTRIES, _ENTRY_BYTES = 446, 16
 _APPLE_BLOCKS = (512, 2048)
+MAX_MOVED_BYTES = 64 << 20
 _COMPACT = "Use --compact, which writes the image anew."
 
 
@@ -64,24 +65,38 @@ class Tables:
         assert self.survey.gpt is not None
         return align_up(self.survey.gpt.array_bytes, SECTOR)
 
-    def check_reach(self) -> None:
-        """RefusedError where a partition that is mounted by itself could not cover the tail."""
-        for part in self.survey.own:
-            if self._is_mountable(part) and self._is_blocked(part):
-                raise RefusedError(
-                    f"Partition {part.index} of the image is used by itself, and another partition lies "
-                    "directly behind it: what is appended would be out of its reach.",
-                    _COMPACT,
-                )
+    def blockers(self) -> tuple[Part, ...]:
+        """The partitions that lie between one that is mounted by itself and the tail, which it must cover.
 
-    def plan(self, draft: Draft, tail: Tail, temporary: int) -> Growth:
-        """Write everything to the draft; ``tail`` gets the backup GPT. RefusedError when there is no room."""
+        They can move: behind the tail. RefusedError when they are too large for that.
+        """
+        ends = [part.end for part in self.survey.own if self._is_mountable(part) and self._is_blocked(part)]
+        found = [
+            part
+            for part in self.survey.own
+            if ends and part.start >= min(ends) and not _is_filler(part) and part.start not in self.moves
+        ]
+        if sum(part.end - part.start for part in found) > MAX_MOVED_BYTES:
+            raise RefusedError(
+                "A partition of the image is used by itself, and a large one lies directly behind it: "
+                "what is appended would be out of its reach.",
+                _COMPACT,
+            )
+        return tuple(found)
+
+    def move(self, part: Part, new_start: int) -> None:
+        """From now on ``part`` lies at ``new_start``."""
+        self.moves[part.start] = Move(part.start, new_start, part.end - part.start)
+
+    def plan(self, draft: Draft, tail: Tail, tail_end: int, temporary: int) -> Growth:
+        """Write everything to the draft; ``tail``, whose part in the volume ends at ``tail_end``, gets the
+        backup GPT. ``temporary`` is the place for an array. RefusedError when there is no room."""
         growth = self._growth(tail.at)
         table = self.survey.gpt
         if table is not None:
-            self._gpt(draft, tail, table, temporary, growth)
-        self._mbr(draft, growth, tail.at)
-        self._apple(draft, tail.at, growth)
+            self._gpt(draft, tail, table, temporary, growth, tail_end)
+        self._mbr(draft, growth, tail_end)
+        self._apple(draft, tail_end, growth)
         return growth
 
     def _growth(self, tail_end: int) -> Growth:
@@ -112,7 +127,7 @@ class Tables:
         return part.start <= 64 * SECTOR and part.end + slack > self.survey.content_end
 
     def _is_blocked(self, part: Part) -> bool:
-        others = [p for p in self.survey.own if p.table == part.table and p != part]
+        others = [p for p in self.survey.own if p != part and not _is_filler(p) and p.start not in self.moves]
         return part.end < self.survey.content_end and any(p.start >= part.end for p in others)
 
     def _follows(self, part: Part) -> bool:
@@ -124,6 +139,8 @@ class Tables:
     def _new_end(self, part: Part, growth: Growth, tail_end: int) -> int:
         """Where the partition ends now: at the image's end, GPT's last usable sector, or the volume's."""
         table = self.survey.gpt
+        if any(move.new_start >= tail_end for move in self.moves.values()):
+            return max(part.end, tail_end)
         if table is not None and part.end == (table.last_usable_lba + 1) * SECTOR:
             if not self.survey.backup_moves:
                 return tail_end
@@ -139,9 +156,11 @@ class Tables:
 
     # GPT
 
-    def _gpt(self, draft: Draft, tail: Tail, table: Gpt, temporary: int, growth: Growth) -> None:
+    def _gpt(
+        self, draft: Draft, tail: Tail, table: Gpt, temporary: int, growth: Growth, tail_end: int
+    ) -> None:
         old = self.reader(table.entries_lba * SECTOR, table.array_bytes)
-        array = self._array(old, table, growth, tail.at)
+        array = self._array(old, table, growth, tail_end)
         header = bytearray(self.reader(SECTOR, SECTOR))
         last = growth.image_end // SECTOR - 1 if self.survey.backup_moves else table.alternate_lba
         usable = self._last_usable(table, growth)
@@ -169,8 +188,17 @@ class Tables:
 
     def _array(self, old: bytes, table: Gpt, growth: Growth, tail_end: int) -> bytes:
         array = bytearray(old)
+        reach = [
+            self._new_end(part, growth, tail_end)
+            for part in self.survey.own
+            if part.table == "gpt" and self._follows(part) and part.end < self.survey.content_end
+        ]
         for part in self.survey.own:
             if part.table != "gpt":
+                continue
+            if _is_filler(part) and any(part.start < end for end in reach) and not self._follows(part):
+                entry = (part.index - 1) * table.entry_bytes
+                array[entry : entry + table.entry_bytes] = bytes(table.entry_bytes)
                 continue
             at = (part.index - 1) * table.entry_bytes + 32
             move = self.moves.get(part.start)
@@ -223,7 +251,7 @@ class Tables:
                 continue
             heads, sectors = entry.end_chs[0] + 1, entry.end_chs[1] & 63
             whole = heads * sectors
-            if whole > 63 and (entry.start_lba + entry.sectors) % whole == 0:
+            if (heads, sectors) in _GEOMETRIES and (entry.start_lba + entry.sectors) % whole == 0:
                 return whole * SECTOR
         return 0
 
@@ -251,6 +279,11 @@ class Tables:
                     struct.pack_into(">I", sector, 12, count)
                     struct.pack_into(">I", sector, 84, count)
                 draft.write(Phase.TABLES, where, bytes(sector), "partition map (Apple)")
+
+
+def _is_filler(part: Part) -> bool:
+    """xorriso fills the space between GPT partitions with ones of this name: nothing is in them."""
+    return part.table == "gpt" and part.name.startswith("Gap")
 
 
 def _sealed(header: bytearray) -> bytes:

@@ -62,7 +62,7 @@ def complete(medium: Medium) -> Record | None:
 def undo(medium: Medium) -> UndoResult:
     """Take back the last edit; RefusedError if there is none, or if its bytes were changed since."""
     found = newest_record(medium.read, medium.size_bytes)
-    if found is None or found.state == "void":
+    if found is None:
         raise RefusedError("The image carries no edit that could be taken back.", "It was never edited here.")
     written = 0
     if found.state == "begun":
@@ -93,12 +93,12 @@ def newest_record(reader: Reader, size_bytes: int) -> Record | None:
     best: Record | None = None
     exact, ranges = record_places(reader, size_bytes)
     for found in _candidates(reader, size_bytes, exact, ranges):
-        if found.state != "void" and (best is None or found.head > best.head):
+        if best is None or found.head > best.head:
             best = found
     if best is not None:
         # an edit after the newest known one begins where that one ended
         for found in _candidates(reader, size_bytes, (), _behind(best, size_bytes)):
-            if found.state != "void" and found.head > best.head:
+            if found.head > best.head:
                 best = found
     return best
 
@@ -167,7 +167,6 @@ def _take_back(medium: Medium, record: Record) -> int:
 
 def _forget(medium: Medium, record: Record) -> None:
     """The end of an undo: the tail is no edit any more, a file gets its old size."""
-    _set_state(medium, record, "void")
     medium.resize(record.old_size_bytes)
     if medium.size_bytes > record.head:
         medium.write(record.head, bytes(SECTOR))

@@ -11,12 +11,12 @@ from mediakit import iso, run
 
 
 def xorriso_tree(path: Path, folder: Path) -> dict[str, str]:
-    """Path → SHA-256 (or kind) of everything that xorriso extracts."""
+    """Path → SHA-256 (or kind) of everything that xorriso extracts, but the boot catalog."""
     shutil.rmtree(folder, ignore_errors=True)
     words = ["xorriso", "-no_rc", "-osirrox", "on", "-indev", path, "-extract", "/", folder]
     run.run([*words, "-rollback_end"], timeout=60)
     run.run(["chmod", "-R", "u+rwX", folder], timeout=20)
-    return host_tree(folder)
+    return {name: what for name, what in host_tree(folder).items() if not name.endswith("/boot.cat")}
 
 
 def host_tree(folder: Path) -> dict[str, str]:
@@ -66,4 +66,5 @@ def boot_facts(path: Path) -> tuple[object, ...]:
     """What firmware goes by, as xorriso reports it, without sizes that grow."""
     words = ["xorriso", "-no_rc", "-indev", path, "-report_el_torito", "plain"]
     report = run.run(words, timeout=60).text
-    return tuple(line for line in report.splitlines() if line.startswith("El Torito"))
+    lines = [line for line in report.splitlines() if line.startswith("El Torito")]
+    return tuple(re.sub(r"(boot img .* UEFI .* )\d+$", r"\1moved", line) for line in lines)

@@ -17,7 +17,7 @@ from tests.isos import make
 
 Isos = Callable[[str], Path]
 NOW = 1_700_000_000
-REFUSED = {"udf_bridge", "grub_appended", "grub_offset"}
+REFUSED = {"udf_bridge"}
 KINDS = sorted(set(make.KINDS) - REFUSED)
 PLAIN = {"plain"}
 
