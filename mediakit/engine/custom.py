@@ -98,6 +98,6 @@ def unlisted(image: EngineImage, listed: Customised) -> list[str]:
         if not path.startswith(FOLDER) or path in known or path in (PATH, SIGNATURE_PATH):
             continue
         is_room = path in (ANSWERS_PATH, BOOTENV_PATH)
-        if not is_room or holds_something(path, image.read(path, MIB)):
+        if not is_room or image.size(path) > MIB or holds_something(path, image.read(path, MIB)):
             found.append(path)
     return found

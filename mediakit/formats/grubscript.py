@@ -15,8 +15,14 @@ KEYWORDS = frozenset({"if", "then", "elif", "else", "fi", "while", "until", "do"
 _OPENERS = frozenset({"if", "while", "until", "for"})
 _CLOSERS = frozenset({"fi", "done"})
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,+@%^~!()\[\]-]+")
+_CHUNK = re.compile(r"""[^'"\\\s{};&|<>$]+""")
 _CONTINUATION = re.compile(r"\\\r?\n")
+_VARIABLE = re.compile(r"\$\{[A-Za-z0-9_?#*@]{1,100}\}")
 _SEPARATORS = "\n;&|<>"
+_OPEN_QUOTE = "open quote"
+_LEADERS = KEYWORDS | _OPENERS - {"for"}
+MAX_DEPTH = 100
+"""No menu nests deeper; what does is not read on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def commands(text: str) -> list[Command]:
 
     def finish() -> str:
         """The words so far as a command, without keywords; returns its name."""
-        while words and words[0].text in KEYWORDS | _OPENERS - {"for"}:
+        while words and words[0].text in _LEADERS:
             keyword = words.pop(0)
             if keyword.text in _OPENERS:
                 compounds.append(keyword.start)
@@ -79,8 +85,12 @@ def commands(text: str) -> list[Command]:
     for token in _tokens(text):
         if isinstance(token, Word):
             words.append(token)
+        elif token == _OPEN_QUOTE:
+            words.clear()
         elif token == "{":
             blocks.append(finish())
+            if len(blocks) > MAX_DEPTH:
+                break
         else:
             finish()
             if token == "}" and blocks:
@@ -115,32 +125,40 @@ def _tokens(text: str) -> Iterator[Word | str]:
             at += 1
         else:
             word = _word(text, at)
+            if word is None:
+                yield _OPEN_QUOTE
+                return
             yield word
             at = word.end
 
 
-def _word(text: str, start: int) -> Word:
-    """The word that begins at ``start``; an open quote goes on to the end of the text."""
+def _word(text: str, start: int) -> Word | None:
+    """The word that begins at ``start``; None if a quote in it is never closed."""
     at, parts = start, []
     while at < len(text):
         char = text[at]
         if char == "'":
             end = text.find("'", at + 1)
-            end = len(text) if end < 0 else end
+            if end < 0:
+                return None
             parts.append(text[at + 1 : end])
-            at = min(end + 1, len(text))
+            at = end + 1
         elif char == '"':
             at, part = _double_quoted(text, at + 1)
+            if not at:
+                return None
             parts.append(part)
         elif char == "\\":
             continuation = _CONTINUATION.match(text, at)
             if not continuation:
                 parts.append(text[at + 1 : at + 2])
             at = continuation.end() if continuation else min(at + 2, len(text))
-        elif text.startswith("${", at) and "}" in text[at:]:
-            end = text.index("}", at) + 1
-            parts.append(text[at:end])
-            at = end
+        elif chunk := _CHUNK.match(text, at):
+            parts.append(chunk[0])
+            at = chunk.end()
+        elif variable := _VARIABLE.match(text, at):
+            parts.append(variable[0])
+            at = variable.end()
         elif char in " \t\r{}" or char in _SEPARATORS:
             break
         else:
@@ -150,7 +168,7 @@ def _word(text: str, start: int) -> Word:
 
 
 def _double_quoted(text: str, at: int) -> tuple[int, str]:
-    """What stands between double quotes from ``at`` on, and where it ends."""
+    """What stands between double quotes from ``at`` on, and where it ends; 0 if it never does."""
     parts = []
     while at < len(text) and text[at] != '"':
         if text[at] == "\\" and at + 1 < len(text):
@@ -165,4 +183,4 @@ def _double_quoted(text: str, at: int) -> tuple[int, str]:
         else:
             parts.append(text[at])
             at += 1
-    return min(at + 1, len(text)), "".join(parts)
+    return (at + 1 if at < len(text) else 0), "".join(parts)

@@ -19,11 +19,12 @@ from mediakit.formats.reader import sub_reader
 from mediakit.iso.edit import grubmenu, syslinuxmenu
 from mediakit.iso.edit.textedit import decode
 from mediakit.iso.image import Image
-from mediakit.units import MIB
+from mediakit.units import KIB, MIB
 
 GRUB, SYSLINUX, SDBOOT = "GRUB", "isolinux", "systemd-boot"
-MAX_MENU_BYTES = 2 * MIB
-MAX_FILES = 500
+MAX_MENU_BYTES = 256 * KIB
+MAX_ALL_BYTES = 2 * MIB
+MAX_FILES = 300
 MAX_FOLDER_NAMES = 200
 SDBOOT_CONF = "/loader/loader.conf"
 _GRUB_NAMES = ("grub.cfg", "loopback.cfg", "grub-efi.cfg", "kernels.cfg")
@@ -143,6 +144,7 @@ class _Finder:
     def __init__(self, volumes: list[Volume]) -> None:
         self._volumes = volumes
         self.found: dict[tuple[str, str], MenuFile] = {}
+        self._left = MAX_ALL_BYTES
 
     def search(self, volume: Volume) -> None:
         """All that loaders start with first: it makes a menu of its own, whoever else reads it."""
@@ -166,8 +168,9 @@ class _Finder:
         if key in self.found or len(self.found) >= MAX_FILES:
             return None
         data = volume.read(path)
-        if data is None or b"\0" in data:
+        if data is None or b"\0" in data or len(data) > self._left:
             return None
+        self._left -= len(data)
         file = MenuFile(volume, path, loader, root, is_top, decode(data))
         self.found[key] = file
         return file

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from mediakit.iso.edit import kernelargs, labels
 from mediakit.iso.edit.textedit import Splice, apply, line_end
 
-_OPTIONS = re.compile(r"^([ \t]*options[ \t]+)(.*?)[ \t\r]*$", re.MULTILINE)
-_LINUX = re.compile(r"^[ \t]*linux[ \t]+\S.*$", re.MULTILINE)
-_TITLE = re.compile(r"^[ \t]*title[ \t]+(.*?)[ \t\r]*$", re.MULTILINE)
+_LINE = r"^([ \t]*{}[ \t]+)([^\n]*)$"
+_OPTIONS = re.compile(_LINE.format("options"), re.MULTILINE)
+_LINUX = re.compile(_LINE.format("linux"), re.MULTILINE)
+_TITLE = re.compile(_LINE.format("title"), re.MULTILINE)
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 
 def title(text: str) -> str:
     found = _TITLE.search(text)
-    return found[1] if found else ""
+    return found[2].rstrip() if found else ""
 
 
 def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
@@ -33,8 +34,8 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
         for word in _WORDS.finditer(found[2])
     ]
     if not spans:
-        end = linux.end() - (1 if linux[0].endswith("\r") else 0)
-        words = " ".join(map(kernelargs.quote, arguments))
+        end = linux.start(2) + len(linux[2].rstrip())
+        words = " ".join(map(kernelargs.quote, kernelargs.apply((), arguments)))
         return apply(text, [Splice(end, end, f"{line_end(text)}options {words}")])
     change = kernelargs.merge([kernelargs.unquote(word) for _, _, word in spans], arguments)
     splices = [
@@ -51,9 +52,10 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
 
 def set_key(text: str, key: str, value: str) -> str:
     """``KEY VALUE`` in loader.conf, in the place of what it says, else at its end."""
-    found = list(re.finditer(rf"^([ \t]*{key}[ \t]+)(.*?)[ \t\r]*$", text, re.MULTILINE))
+    found = list(re.finditer(_LINE.format(key), text, re.MULTILINE))
     if found:
-        return apply(text, [Splice(m.start(2), m.end(2), value) for m in found if m[2] != value])
+        spans = [(match.start(2), match[2].rstrip()) for match in found]
+        return apply(text, [Splice(at, at + len(old), value) for at, old in spans if old != value])
     before = "" if not text or text.endswith("\n") else line_end(text)
     return f"{text}{before}{key} {value}{line_end(text)}"
 

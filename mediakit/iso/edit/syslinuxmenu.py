@@ -158,8 +158,8 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
         elif kind == "linux" and part.name and not shared:
             image = part.find("linux", "kernel")
             if image is not None:
-                words = " ".join(map(kernelargs.quote, arguments))
-                before = "" if text[: image.end].endswith("\n") else line_end(text)
+                words = " ".join(map(kernelargs.quote, kernelargs.apply((), arguments)))
+                before = "" if text[image.end - 1 : image.end] == "\n" else line_end(text)
                 line = f"{before}{image.indent}append {words}{line_end(text)}"
                 splices.append(Splice(image.end, image.end, line))
     return apply(text, splices)
@@ -223,7 +223,8 @@ def replace_label(text: str, old: str, new: str) -> str:
 
 
 def _replaced(line: Line, value: str) -> Splice:
-    return Splice(line.value_start, line.value_end, value)
+    # a keyword that stands alone has no blank behind it
+    return Splice(line.value_start, line.value_end, value if line.value else f" {value}")
 
 
 def _kind(part: Section) -> str:
@@ -245,7 +246,7 @@ def _kind(part: Section) -> str:
 def _merge(line: Line, arguments: Sequence[str], *, is_xen: bool) -> list[Splice]:
     """Merge arguments into an ``append`` line; of mboot.c32's images (Xen --- Linux --- initrd) the 2nd."""
     if line.value == "-":
-        return [_replaced(line, " ".join(map(kernelargs.quote, arguments)))]
+        return [_replaced(line, " ".join(map(kernelargs.quote, kernelargs.apply((), arguments))))]
     words = list(_WORDS.finditer(line.value))
     if is_xen:
         marks = [i for i, word in enumerate(words) if word[0] == kernelargs.INSTALLED_MARK]

@@ -219,3 +219,13 @@ def test_arguments_as_people_type_them() -> None:
             kernelargs.parse([bad])
     assert kernelargs.apply(["a", "--", "b"], ["c", "b"]) == ["a", "c", "b", "--", "b"]
     assert kernelargs.apply(["nvidia-drm.modeset=1"], ["nvidia_drm.modeset=0"]) == ["nvidia_drm.modeset=0"]
+
+
+def test_a_keyword_that_stands_alone_and_a_doubled_argument() -> None:
+    assert syslinuxmenu.set_timeout("timeout\n", 5, insert=True) == "timeout 50\n"
+    assert (
+        syslinuxmenu.add_kernel_arguments("label a\nkernel k\n", ("q", "q"))
+        == "label a\nkernel k\nappend q\n"
+    )
+    open_quote = "menuentry a { linux /k }\nmenuentry 'b { linux /k2 }\n"
+    assert grubmenu.add_kernel_arguments(open_quote, ("q",)) == open_quote.replace("/k ", "/k q ")
