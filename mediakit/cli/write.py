@@ -33,6 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answers", type=Path, metavar="F", help="answers.toml for ENGINE-DATA")
     parser.add_argument("--skip-refused", action="store_true", help="write the others if one is refused")
     parser.add_argument(
+        "--usb-bootable", action="store_true", help="what an image that boots from disc only needs for USB"
+    )
+    parser.add_argument(
         "--wipe",
         action="append",
         default=[],
@@ -61,6 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _write(arguments: argparse.Namespace, source: Source, observer: Observer, cancel: Cancel) -> int:
     from mediakit.stick import trust
+    from mediakit.stick.bootable import make_bootable, offer
     from mediakit.stick.fleet import Fleet, Options, write_all
 
     options = Options(
@@ -70,13 +74,14 @@ def _write(arguments: argparse.Namespace, source: Source, observer: Observer, ca
         answers=_answers(arguments.answers),
         wipe=tuple(arguments.wipe),
     )
+    notes = make_bootable(source) if arguments.usb_bootable else offer(source)
     judge = trust.examine(source)
     sticks, refused = _prepare_all(arguments, source, options, observer)
     if refused and (not arguments.skip_refused or not sticks):
         return _finish(arguments, source, refused)
     _confirm(arguments, sticks)
     for stick in sticks:
-        for note in (*judge.notes, *stick.plan.notes):
+        for note in (*judge.notes, *notes, *stick.plan.notes):
             _warn(observer, stick.device.path, note)
     fleet = Fleet(
         source, options, observer, cancel, locate=judge.locate, approve=judge.approve, audit=trust.audit

@@ -68,6 +68,22 @@ class Source:
     def block_count(self) -> int:
         return -(-self.size_bytes // BLOCK_BYTES)
 
+    def lay_over(self, patches: list[tuple[int, bytes]]) -> None:
+        """Read the image as if these bytes (offset, data) were in it; before its first block is asked for."""
+        assert not self._kept, "the image was read already"
+        below = self.reader
+
+        def read(offset: int, size: int) -> bytes:
+            data = bytearray(below(offset, size))
+            for at, new in patches:
+                low, high = max(at, offset), min(at + len(new), offset + size)
+                if low < high:
+                    data[low - offset : high - offset] = new[low - at : high - at]
+            return bytes(data)
+
+        if patches:
+            self.reader = read
+
     def block(self, index: int) -> bytes:
         """MiB ``index`` of the image (the last one may be shorter)."""
         with self._lock:

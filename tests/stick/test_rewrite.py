@@ -284,3 +284,20 @@ def test_a_stick_without_room_behind_the_image_is_left_alone(
     status, _, err = mediakit("rewrite", stick, "--in-place", "--add", "/etc/hostname=/custom/x")
     assert status == 4 and "no room" in err
     assert stick.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["el_torito", "uefi_only"])
+def test_write_makes_a_disc_image_bootable_on_its_way(
+    kind: str, kinds: Callable[[str], Path], tmp_path: Path, mediakit: Run
+) -> None:
+    before, plain, stick = kinds(kind).read_bytes(), tmp_path / "plain.img", tmp_path / "stick.img"
+    status, _, err = mediakit("write", kinds(kind), plain, "--size", "8M", "--yes", "--no-data")
+    assert status == 0 and "add --usb-bootable" in err
+    words = ["--size", "8M", "--yes", "--no-data", "--usb-bootable"]
+    status, _, err = mediakit("write", kinds(kind), stick, *words)
+    assert (status, err) == (0, "")
+    found = boot(stick)
+    assert found["bios_usb"] == found["bios_cd"] and found["uefi_usb"] == found["uefi_cd"]
+    assert boot(plain)["bios_usb"] is boot(plain)["uefi_usb"] is False
+    assert kinds(kind).read_bytes() == before
+    assert mediakit("write", kinds("floppy"), plain, "--yes", "--usb-bootable")[0] == 4
