@@ -35,6 +35,26 @@ def plan_add(fat: Fat, path: str, data: bytes, timestamp: int) -> Writes:
     return _Edit(fat, timestamp).add(folder, missing, data, old)
 
 
+def plan_overwrite(fat: Fat, path: str, data: bytes, timestamp: int) -> Writes:
+    """See ``Fat.plan_overwrite``. FormatError without such a file, RefusedError if its clusters are too few."""
+    words = [word for word in path.split("/") if word]
+    old = fat.find(path)
+    if old is None or old.is_directory:
+        raise FormatError(f"There is no file “{path}” in the FAT filesystem.")
+    clusters = fat.table.chain(old.first_cluster) if old.first_cluster else []
+    step = fat.volume.cluster_bytes
+    if len(data) > len(clusters) * step:
+        raise RefusedError(f"“{path}” has room for {len(clusters) * step} bytes only.", "Make it shorter.")
+    edit = _Edit(fat, timestamp)
+    for number, cluster in enumerate(clusters):
+        piece = data[number * step : (number + 1) * step]
+        if piece:
+            whole = piece.ljust(align_up(len(piece), fat.volume.sector_bytes), b"\0")
+            edit.writes.append((fat.volume.cluster_offset(cluster), whole))
+    edit.resize(_deepest(fat, words)[0], old, len(data))
+    return edit.writes
+
+
 class _Edit:
     """One edit in the making: which clusters it takes and what it writes."""
 
@@ -116,6 +136,10 @@ class _Edit:
         for index, (offset, data) in enumerate(self.writes):
             if offset == self.volume.cluster_offset(cluster):
                 self.writes[index] = (offset, data[:at] + raw + data[at + len(raw) :])
+
+    def resize(self, folder: int, old: DirectoryEntry, size: int) -> None:
+        """Another size in the entry of a file that keeps its clusters."""
+        self._replace(folder, old, old.first_cluster, size)
 
     def _replace(self, folder: int, old: DirectoryEntry, first: int, size: int) -> None:
         """Switch an existing short entry to new clusters: one sector."""

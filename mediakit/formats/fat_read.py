@@ -123,6 +123,16 @@ class Fat:
         """
         return fat_edit.plan_add(self, path, data, timestamp)
 
+    def plan_overwrite(
+        self, path: str, data: bytes, *, timestamp: int = fat_names.FAT_EPOCH
+    ) -> list[tuple[int, bytes]]:
+        """Writes (offset, whole sectors) that put other contents into a file's own clusters.
+
+        For volumes that are full. Unlike with ``plan_add``, a cut leaves old and new contents mixed; the
+        filesystem itself stays whole.
+        """
+        return fat_edit.plan_overwrite(self, path, data, timestamp)
+
     def names(self, cluster: int) -> Iterator[DirectoryEntry]:
         """The files and folders of a directory, without label, ``.`` and ``..``; cluster 0 is the root."""
         for entry in self.entries(cluster):

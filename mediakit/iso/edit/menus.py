@@ -312,7 +312,7 @@ def _patch_fat(reader: Reader, volume: FatVolume, files: list[tuple[str, bytes]]
     patches = []
     for path, content in files:
         try:
-            writes = Fat(read).plan_add(path, content, timestamp=now)
+            writes = _fat_writes(Fat(read), path, content, now)
         except RefusedError as error:
             raise RefusedError(
                 f"The menu {path} in {volume.name} cannot be changed: {error.message}", error.hint
@@ -320,3 +320,14 @@ def _patch_fat(reader: Reader, volume: FatVolume, files: list[tuple[str, bytes]]
         written += writes
         patches += [Patch(volume.offset_bytes + at, data, f"{path} in {volume.name}") for at, data in writes]
     return patches
+
+
+def _fat_writes(volume: Fat, path: str, content: bytes, now: int) -> list[tuple[int, bytes]]:
+    """Into free clusters, or the file's own where there are none: EFI images are often filled to the brim."""
+    try:
+        return volume.plan_add(path, content, timestamp=now)
+    except RefusedError as error:
+        try:
+            return volume.plan_overwrite(path, content, timestamp=now)
+        except RefusedError:
+            raise error from None

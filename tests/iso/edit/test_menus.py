@@ -153,3 +153,28 @@ def test_what_the_menus_say_already_changes_nothing(medium: Path) -> None:
     with iso.open_image(medium) as image:
         assert menus.plan(image, MenuEdit(old_label="OLD", new_label="OLD"), now=0).changes == ()
         assert menus.plan(image, MenuEdit(old_label="NOBODY", new_label="X"), now=0).changes == ()
+
+
+def test_a_menu_in_a_full_efi_image_is_changed_in_its_own_clusters(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    (root / "boot").mkdir(parents=True)
+    menu = "menuentry x { linux /k }\n"
+    files = [
+        fat.FatFile("EFI/BOOT/BOOTX64.EFI", efi_program()),
+        fat.FatFile("EFI/BOOT/grub.cfg", menu.encode()),
+    ]
+    volume = fat.build(64 << 10, files, label="ESP").to_bytes()
+    (root / "boot/grub").mkdir()
+    target = root / "boot/grub/efi.img"
+    target.write_bytes(volume)
+    filler = tmp_path / "filler"
+    filler.write_bytes(b"x" * fat.Fat(lambda at, size: volume[at : at + size]).free_bytes)
+    run.run(["mcopy", "-i", target, filler, "::/filler"], timeout=30)
+    path = tmp_path / "full.iso"
+    words = ["-e", "boot/grub/efi.img", "-no-emul-boot", "-c", "boot/grub/boot.cat"]
+    run.run(["xorriso", "-as", "mkisofs", "-quiet", "-r", *words, "-o", path, root], timeout=60)
+    inside = patched(path, MenuEdit(kernel_arguments=("quiet",)), tmp_path)
+    assert inside("EFI/BOOT/grub.cfg") == menu.replace("/k", "/k quiet")
+    long = tuple(f"argument{number}" for number in range(400))
+    with iso.open_image(path) as image, pytest.raises(RefusedError, match="EFI image"):
+        menus.plan(image, MenuEdit(kernel_arguments=long), now=0)
