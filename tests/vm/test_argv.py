@@ -19,7 +19,7 @@ def test_a_bios_machine_with_a_stick_and_a_disk_is_these_words() -> None:
         Firmware.BIOS, (Disk(Path("/s.iso"), Bus.USB, boot=0), Disk(Path("/d.img"), Bus.SATA, serial="D1"))
     )
     assert " ".join(argv(spec, "tcg", None, CHANNELS)) == (
-        "qemu-system-x86_64 -nodefaults -no-user-config -name mediakit -machine q35 -accel tcg,thread=multi "
+        "qemu-system-x86_64 -nodefaults -no-user-config -name mediakit -machine q35 -accel tcg,thread=multi,tb-size=24 "
         "-cpu max,-smap -smp 1 -m 1024M -rtc base=utc -vga std -display none -nic none -device qemu-xhci,id=usb "
         "-drive if=none,id=disk0,format=raw,file=/s.iso,cache=unsafe,discard=unmap "
         "-device usb-storage,id=dev0,drive=disk0,bus=usb.0,bootindex=0,removable=on "
