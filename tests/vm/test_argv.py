@@ -19,7 +19,7 @@ def test_a_bios_machine_with_a_stick_and_a_disk_is_these_words() -> None:
         Firmware.BIOS, (Disk(Path("/s.iso"), Bus.USB, boot=0), Disk(Path("/d.img"), Bus.SATA, serial="D1"))
     )
     assert " ".join(argv(spec, "tcg", None, CHANNELS)) == (
-        "qemu-system-x86_64 -nodefaults -no-user-config -name mediakit -machine q35 -accel tcg,thread=multi,tb-size=24 "
+        "qemu-system-x86_64 -nodefaults -no-user-config -name mediakit -machine q35 -accel tcg,thread=multi "
         "-cpu max,-smap -smp 1 -m 1024M -rtc base=utc -vga std -display none -nic none -device qemu-xhci,id=usb "
         "-drive if=none,id=disk0,format=raw,file=/s.iso,cache=unsafe,discard=unmap "
         "-device usb-storage,id=dev0,drive=disk0,bus=usb.0,bootindex=0,removable=on "
@@ -28,6 +28,17 @@ def test_a_bios_machine_with_a_stick_and_a_disk_is_these_words() -> None:
         "-chardev socket,id=qmp,path=/run/qmp,server=off -mon chardev=qmp,mode=control "
         "-chardev socket,id=serial,path=/run/serial,server=off -serial chardev:serial"
     )
+
+
+def test_a_bios_machine_that_starts_its_own_disk_has_a_small_translation_buffer() -> None:
+    own, stick = Disk(Path("/d"), Bus.SATA, boot=0), Disk(Path("/s"), Bus.USB, boot=0)
+    for spec, expected in (
+        (VmSpec(Firmware.BIOS, (own,)), "tcg,thread=multi,tb-size=24"),
+        (VmSpec(Firmware.BIOS, (stick, Disk(Path("/d"), Bus.SATA, boot=1))), "tcg,thread=multi"),
+        (VmSpec(Firmware.UEFI, (own,)), "tcg,thread=multi"),
+    ):
+        assert pairs(argv(spec, "tcg", FILES, CHANNELS), "-accel") == [expected]
+    assert pairs(argv(VmSpec(Firmware.BIOS, (own,)), "kvm", FILES, CHANNELS), "-accel") == ["kvm"]
 
 
 def test_secure_boot_needs_smm_and_secure_flash() -> None:
