@@ -152,6 +152,8 @@ def shell(machine: Machine, command: str, *, seconds: float = 60) -> str:
     machine.serial.skip()
     machine.serial.send(f'{command}; echo end-"of"-command=$?\r')
     match = machine.serial.expect(r"\n([\s\S]*?)end-of-command=(\d+)", machine.deadline(seconds))
+    # What is typed before the next prompt stands there would be shown twice.
+    machine.serial.expect(r"# ?$", machine.deadline(30))
     if match[2] != "0":
         raise MediakitError(f"“{command}” failed in the machine.", match[1])
     return str(match[1]).strip()
