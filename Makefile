@@ -34,13 +34,13 @@ format: setup ## let ruff format the tree
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
 unit: setup ## the fast tests only
-	@$(PYTEST) tests
+	@$(PYTEST) tests -m "not long"
 
 vm-core: setup ## the VM tests that `make test` runs
 	@$(PYTEST) vm-tests -m core
 
-vm: setup ## the long VM matrix (hours without KVM)
-	@$(PYTEST) vm-tests
+vm: setup ## the long tests and the long VM matrix (hours without KVM)
+	@$(PYTEST) tests vm-tests -m "long or vm"
 
 bare: ## run `make test` (or TARGET=demo) in a bare Debian 12 tree: nothing installed by hand (root)
 	@tools/bare-tree $(or $(TARGET),test)

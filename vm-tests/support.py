@@ -134,3 +134,40 @@ def vm_store_sha256(disk: Path) -> str:
                 for at in range(start, place, 16 << 20):
                     digest.update(os.pread(file.fileno(), min(16 << 20, place - at), at))
     return digest.hexdigest()
+
+
+def fat_stick(iso: Path, out: Path) -> Path:
+    """A stick with one FAT32 partition that holds the medium's files, as a file manager copies them."""
+    tree = out.with_suffix(".tree")
+    run(["xorriso", "-osirrox", "on", "-indev", iso, "-extract", "/", tree], timeout=300)
+    run(["chmod", "-R", "u+w", tree], timeout=60)
+    return _fat_disk(out, sorted(tree.iterdir()))
+
+
+def multiboot_stick(iso: Path, out: Path) -> Path:
+    """A stick whose own GRUB loops the ISO file and reads its loopback.cfg, as multi-boot sticks do."""
+    folder = out.with_suffix(".tree")
+    (folder / "EFI/BOOT").mkdir(parents=True)
+    (folder / "EFI/debian").mkdir()
+    grub = ("/EFI/BOOT/grubx64.efi", folder / "EFI/BOOT/BOOTX64.EFI")
+    run(["xorriso", "-osirrox", "on", "-indev", iso, "-extract", *grub], timeout=60)
+    (folder / "EFI/debian/grub.cfg").write_text(
+        "set iso_path=/engine.iso\nexport iso_path\nloopback loop $iso_path\nset root=loop\n"
+        "configfile /boot/grub/loopback.cfg\n"
+    )
+    (folder / "engine.iso").symlink_to(iso)
+    return _fat_disk(out, sorted(folder.iterdir()))
+
+
+def _fat_disk(out: Path, contents: list[Path]) -> Path:
+    with out.open("wb") as file:
+        file.truncate(1 << 30)
+    run(
+        ["sfdisk", "-q", out],
+        stdin=b"label: gpt\nstart=2048, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n",
+        timeout=30,
+    )
+    place = f"{out}@@1M"
+    run(["mformat", "-i", place, "-F", "-T", str((1 << 21) - 4096), "-h", "64", "-s", "32", "::"], timeout=60)
+    run(["mcopy", "-Q", "-s", "-i", place, *contents, "::/"], timeout=600)
+    return out

@@ -1,12 +1,14 @@
 """ISO 9660 and Joliet: volume descriptors and directory records. Pure: bytes or a Reader in, dataclasses out.
 
-Sources: ECMA-119 4th edition §8 (volume descriptors), §9.1 (directory records), §9.3 (what a record's name
-is); Joliet specification of 1995 (supplementary descriptors with escape sequences ``%/@ %/C %/E``); El Torito
-1.0 §2.0 (the boot record). Blocks count 2048 bytes: no other size is used on media that boot.
+Sources: ECMA-119 4th edition §8 (volume descriptors; §8.5.2 enhanced ones, ISO 9660:1999), §9.1 (directory
+records), §9.3 (what a record's name is); Joliet specification of 1995 (supplementary descriptors with escape
+sequences ``%/@ %/C %/E``); El Torito 1.0 §2.0 (the boot record). Blocks count 2048 bytes: no other size is
+used on media that boot.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ _IDENTIFIER = b"CD001"
 _EL_TORITO = b"EL TORITO SPECIFICATION"
 _JOLIET_ESCAPES = (b"%/@", b"%/C", b"%/E")
 _UDF_MARKS = (b"NSR02", b"NSR03")
-VolumeKind = Literal["primary", "joliet", "supplementary"]
+VolumeKind = Literal["primary", "joliet", "enhanced", "supplementary"]
+_VERSION = re.compile(r";[0-9]{1,5}$")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class DirectoryRecord:
 
 @dataclass(frozen=True)
 class VolumeDescriptor:
-    """A primary, Joliet or other supplementary descriptor (§8.4, §8.5) in block ``lba``."""
+    """A primary, Joliet, enhanced or other supplementary descriptor (§8.4, §8.5) in block ``lba``."""
 
     kind: VolumeKind
     lba: int
@@ -121,7 +124,9 @@ def parse_volume(block: bytes, lba: int) -> VolumeDescriptor:
     if len(block) < BLOCK or block[1:6] != _IDENTIFIER or block[0] not in (1, 2):
         raise FormatError(f"Block {lba} holds no volume descriptor.")
     is_joliet = block[0] == 2 and block[88:91] in _JOLIET_ESCAPES
-    kind: VolumeKind = "primary" if block[0] == 1 else "joliet" if is_joliet else "supplementary"
+    kind: VolumeKind = "primary"
+    if block[0] == 2:
+        kind = "joliet" if is_joliet else "enhanced" if block[6] == 2 else "supplementary"
     (block_bytes,) = struct.unpack_from("<H", block, 128)
     if block_bytes != BLOCK:
         raise FormatError(f"The disc image has blocks of {block_bytes} bytes; only 2048 are known.")
@@ -199,9 +204,17 @@ def parse_directory(data: bytes, base: int = 0) -> Iterator[DirectoryRecord]:
 
 
 def plain_name(name: bytes) -> str:
-    """A primary tree's name without version and final dot (§9.3): ``README.TXT;1`` is ``README.TXT``."""
-    text = name.decode("ascii", "replace").split(";", 1)[0]
+    """A primary tree's name without version and final dot (§9.3): ``README.TXT;1`` is ``README.TXT``.
+
+    Bytes that are no UTF-8 are kept apart (surrogates): two names never become one.
+    """
+    text = name.decode("utf-8", "surrogateescape").split(";", 1)[0]
     return text.removesuffix(".") or text
+
+
+def enhanced_name(name: bytes) -> str:
+    """A name of ISO 9660:1999: nearly everything is allowed, a version is not asked for (§8.5.2)."""
+    return _VERSION.sub("", name.decode("utf-8", "surrogateescape"))
 
 
 def joliet_name(name: bytes) -> str:

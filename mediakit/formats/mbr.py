@@ -107,6 +107,11 @@ def has_signature(sector: bytes) -> bool:
     return sector[510:512] == SIGNATURE
 
 
+def has_table(sector: bytes) -> bool:
+    """Whether all four status bytes are 00 or 80, as every reader of a partition table asks for first."""
+    return has_signature(sector) and all(sector[446 + at] in (0x00, 0x80) for at in (0, 16, 32, 48))
+
+
 def parse(sector: bytes) -> Mbr:
     """The MBR in the first 512 bytes of ``sector``; FormatError without 55 AA. Empty entries are left out."""
     if len(sector) < 512 or not has_signature(sector):

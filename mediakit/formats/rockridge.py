@@ -1,7 +1,8 @@
 """Rock Ridge: POSIX names and kinds in the system use area of directory records. Pure.
 
-Sources: SUSP 1.12 (IEEE P1281: ``SP CE ST``) and RRIP 1.12 (IEEE P1282: ``NM SL PX CL RE TF``); ``ZF`` is
-zisofs. Continuation areas are followed a bounded number of times: they can be made to loop.
+Sources: SUSP 1.12 (IEEE P1281: ``SP CE ST``) and RRIP 1.12 (IEEE P1282: ``NM SL PX CL RE``); ``ZF`` is zisofs
+(``formats.zisofs``). Continuation areas are followed a bounded number of times, as Linux does: they can be
+made to loop. One never leaves its block (SUSP §5.1).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.formats import zisofs
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.reader import Reader
 
@@ -28,7 +30,7 @@ class RockRidge:
     symlink: str | None = None
     child_lba: int | None = None
     is_relocated: bool = False
-    is_zisofs: bool = False
+    uncompressed_bytes: int | None = None
     has_continuation: bool = False
 
     @property
@@ -59,8 +61,8 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
     """The entries of one record's system use area, continuation areas included."""
     name, target = bytearray(), bytearray()
     has_name = continues = False
-    mode = child = None
-    symlink = relocated = zisofs = continued = False
+    mode = child = uncompressed = None
+    symlink = relocated = continued = False
     for tag, body in _entries(system_use[skip:], reader):
         if tag == b"NM" and body:
             has_name = True
@@ -75,7 +77,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
         elif tag == b"RE":
             relocated = True
         elif tag == b"ZF":
-            zisofs = True
+            uncompressed = zisofs.uncompressed_bytes(body)
         elif tag == b"CE":
             continued = True
         if len(name) > MAX_NAME_BYTES or len(target) > MAX_NAME_BYTES:
@@ -86,7 +88,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
         symlink=target.decode("utf-8", "surrogateescape") if symlink else None,
         child_lba=child,
         is_relocated=relocated,
-        is_zisofs=zisofs,
+        uncompressed_bytes=uncompressed,
         has_continuation=continued,
     )
 
@@ -103,7 +105,8 @@ def _entries(area: bytes, reader: Reader) -> Iterator[tuple[bytes, bytes]]:
             yield tag, body
         if following is None:
             return
-        if following in seen or len(seen) >= MAX_CONTINUATIONS or following[1] > 16 * BLOCK:
+        is_inside = following[0] % BLOCK + following[1] <= BLOCK
+        if following in seen or len(seen) >= MAX_CONTINUATIONS or not is_inside:
             raise FormatError("A Rock Ridge continuation loops or is absurdly long.")
         seen.add(following)
         area = reader(*following)

@@ -84,17 +84,21 @@ def save(report: dict[str, Any], log: str) -> str:
         partition = find_data()
         if not partition:
             return "No stick with ENGINE-DATA is plugged in: the report was not saved."
-        with tempfile.TemporaryDirectory(prefix="engine-data-") as folder:
-            run.run(
-                ["mount", "-t", "vfat", "-o", "nosuid,nodev,noexec,sync", partition, folder], timeout=_SECONDS
-            )
-            try:
-                name = write(Path(folder), report, log)
-            finally:
-                run.run(["umount", folder], timeout=_SECONDS)
+        name = save_on(partition, report, log)
     except (MediakitError, OSError) as error:
         return f"The report could not be saved on the stick: {error}"
     return f"The report is on the stick: reports/{name}.json"
+
+
+def save_on(partition: str, report: dict[str, Any], log: str) -> str:
+    """Put the report on the ENGINE-DATA ``partition``; its name without ending, ToolError or OSError."""
+    options = "nosuid,nodev,noexec,sync"
+    with tempfile.TemporaryDirectory(prefix="engine-data-") as folder:
+        run.run(["mount", "-t", "vfat", "-o", options, partition, folder], timeout=_SECONDS)
+        try:
+            return write(Path(folder), report, log)
+        finally:
+            run.run(["umount", folder], timeout=_SECONDS)
 
 
 def write(root: Path, report: dict[str, Any], log: str) -> str:

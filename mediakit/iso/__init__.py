@@ -2,6 +2,6 @@
 
 from mediakit.iso.facts import BootRoutes, ImageFacts
 from mediakit.iso.image import FileRecord, Image, open_image
-from mediakit.iso.tree import Extent
+from mediakit.iso.nodes import Extent
 
 __all__ = ["BootRoutes", "Extent", "FileRecord", "Image", "ImageFacts", "open_image"]

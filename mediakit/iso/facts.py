@@ -81,6 +81,7 @@ def gather(image: Image) -> ImageFacts:
     truncated = _check_size(image, raw, findings)
     if not image.descriptors.has_end:
         findings.append(Finding("warning", "The list of volume descriptors has no end mark.", _AGAIN))
+    findings += _about_trees(image)
     entries = raw.catalog.entries if raw.catalog else ()
     images = [biosboot.examine(image, raw, entry) for entry in entries]
     cache = efiboot.VolumeCache(image)
@@ -123,6 +124,28 @@ def _check_size(image: Image, raw: Structures, findings: list[Finding]) -> bool:
             findings.append(Finding("error", what, _AGAIN, image.size_bytes, size - image.size_bytes))
             return True
     return False
+
+
+def _about_trees(image: Image) -> list[Finding]:
+    """Which tree the files are from, where there is a choice."""
+    found = []
+    number = len(image.sessions.starts)
+    if image.sessions.are_several:
+        last = image.sessions.shown == number - 1
+        what = (
+            f"The image has several sessions ({number}); its files are those of the last one."
+            if last
+            else f"The image has several sessions ({number}); its files are those of the first one."
+        )
+        hint = "What boots or mounts it as a file or stick sees the same. It can be read, but not edited."
+        found.append(Finding("note", what, hint))
+    if image.tree is image.udf:
+        what = "The files are in the UDF filesystem; the ISO 9660 tree is only a stub."
+        found.append(Finding("note", what, "They can be read, but not edited."))
+    elif image.udf_error is not None:
+        what = f"The UDF filesystem of the image cannot be read: {image.udf_error.message}"
+        found.append(Finding("warning", what, image.udf_error.hint))
+    return found
 
 
 def _remarks(volumes: list[EfiVolume]) -> list[Finding]:

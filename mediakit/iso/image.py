@@ -6,18 +6,27 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError, SourceError
 from mediakit.formats import iso9660
+from mediakit.formats.iso9660 import DescriptorSet
 from mediakit.formats.reader import Reader, file_reader
-from mediakit.iso.tree import Extent, FileKind, Node, Tree
+from mediakit.iso import contents, sessions
+from mediakit.iso.nodes import Extent, FileKind, FileTree, Node
+from mediakit.iso.sessions import Sessions
+from mediakit.iso.tree import Tree
+from mediakit.iso.udf_tree import UdfTree, read_udf_tree
 
 if TYPE_CHECKING:
     from mediakit.iso.facts import ImageFacts
 
+MAX_EXPANDED_BYTES = 64 << 20
+"""The most that ``Image.read`` makes of a file that takes less room in the image than it is long."""
+_PREFERRED = ("rockridge", "joliet", "iso9660_1999", "iso9660")
 _DOWNLOAD = "Check the name, or copy or download the image again."
 _COMPRESSED = {
     b"\xfd7zXZ\0": "xz",
@@ -38,22 +47,32 @@ class FileRecord:
 
 
 class Image:
-    """An image with its trees; ``tree`` is the one people see: Rock Ridge, else Joliet, else plain."""
+    """An image with its trees; ``tree`` is the one people see.
 
-    def __init__(self, path: Path, reader: Reader, size_bytes: int, descriptor: int = -1) -> None:
-        """``descriptor`` is closed with the image; the bytes may as well come from memory."""
+    That is Rock Ridge, else Joliet, else ISO 9660:1999, else plain; and UDF where those are only a stub that
+    says so (Windows' images). ``trees`` are the ISO 9660 ones, ``udf`` is the UDF one where it was needed.
+    """
+
+    def __init__(
+        self, path: Path, reader: Reader, size_bytes: int, descriptor: int = -1, session_lba: int = 0
+    ) -> None:
+        """``descriptor`` is closed with the image; the bytes may as well come from memory.
+
+        ``session_lba`` is the block where the session to read starts: not 0 on multi-session discs only.
+        """
         self.path = path
         self.size_bytes = size_bytes
         self.reader = reader
         self._descriptor = descriptor
-        self.descriptors = iso9660.read_descriptors(self.reader, size_bytes)
-        self.trees = tuple(
-            Tree(self.reader, size_bytes, volume)
-            for volume in self.descriptors.volumes
-            if volume.kind in ("primary", "joliet")
-        )
-        order = {"rockridge": 0, "joliet": 1, "iso9660": 2}
-        self.tree = min(self.trees, key=lambda tree: order[tree.kind])
+        self._session_lba = session_lba
+        start = session_lba + iso9660.FIRST_DESCRIPTOR
+        self.descriptors = iso9660.read_descriptors(self.reader, size_bytes, start)
+        self.trees = _iso_trees(self.reader, size_bytes, self.descriptors)
+        self.udf: UdfTree | None = None
+        self.udf_error: FormatError | None = None
+        self.tree: FileTree = min(self.trees, key=lambda tree: _PREFERRED.index(tree.kind))
+        if iso9660.has_udf(self.reader, size_bytes, start):
+            self._look_at_udf()
         self._facts: ImageFacts | None = None
 
     def __enter__(self) -> Image:
@@ -77,6 +96,11 @@ class Image:
         """Exactly ``size`` bytes at ``offset``; FormatError past the end, DeviceError when reading fails."""
         return self.reader(offset, size)
 
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions of the image, and which one its trees are from."""
+        return sessions.find(self.reader, self.size_bytes, self._session_lba)
+
     def facts(self) -> ImageFacts:
         """What the image is, how it boots, and what is odd about it; computed once."""
         if self._facts is None:
@@ -95,35 +119,52 @@ class Image:
         return self.tree.find(path) is not None
 
     def extents(self, path: str) -> tuple[Extent, ...]:
-        """Where the bytes of a file lie, in order; SourceError if it is not there."""
+        """Where the bytes of a file lie, in order; SourceError if it is not there.
+
+        Of a compressed file (zisofs) that is where its compressed bytes are; a hole (UDF) lies nowhere.
+        """
         return tuple(extent for extent in self.file(path).extents if extent.size_bytes)
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """A file's contents, at most ``limit`` bytes of them."""
         node = self.file(path)
-        left = node.size_bytes if limit is None else min(limit, node.size_bytes)
-        if sum(self._inside(extent) for extent in node.extents) < left:
+        wanted = node.size_bytes if limit is None else min(limit, node.size_bytes)
+        if wanted > max(node.stored_bytes, MAX_EXPANDED_BYTES):
             raise FormatError(
-                f"{path} lies outside the image.", "It is truncated: copy or download it again."
+                f"{path} is {node.size_bytes} bytes long, of which {node.stored_bytes} are in the image.",
+                "It is too large to be looked at as a whole.",
             )
-        parts = []
-        for extent in node.extents:
-            parts.append(self.reader(extent.offset_bytes, min(left, extent.size_bytes)))
-            left -= len(parts[-1])
-            if not left:
-                break
-        return b"".join(parts)
+        return b"".join(contents.stream(self.reader, self.size_bytes, path, node, 0, wanted))
+
+    def stream(self, path: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
+        """A file's contents from byte ``start`` on, in pieces of at most 1 MiB; zisofs comes uncompressed."""
+        node = self.file(path)
+        return contents.stream(self.reader, self.size_bytes, path, node, start, size)
 
     def file(self, path: str) -> Node:
         """The node of a file; SourceError if there is none."""
         node = self.tree.find(path)
         if node is None or node.kind == "directory":
             what = "is not in the image" if node is None else "is a folder"
-            raise SourceError(f"{path} {what}.", "mediakit inspect --files lists what is there.")
+            hint = "mediakit inspect --files lists what is there."
+            if node is None and self.udf_error is not None:
+                hint = f"The image's UDF filesystem cannot be read: {self.udf_error.message}"
+            raise SourceError(f"{path} {what}.", hint)
         return node
 
-    def _inside(self, extent: Extent) -> int:
-        return extent.size_bytes if sum(extent) <= self.size_bytes else 0
+    def _look_at_udf(self) -> None:
+        """Use the UDF tree where the ISO 9660 one is a stub: no folders, and fewer names than UDF has."""
+        try:
+            shown = self.tree.children(self.tree.root)
+            if any(node.kind == "directory" for node in shown.values()):
+                return
+            self.udf = read_udf_tree(self.reader, self.size_bytes)
+            names = self.udf.children(self.udf.root) if self.udf else {}
+        except FormatError as error:
+            self.udf, self.udf_error = None, error
+            return
+        if self.udf and (len(names) > len(shown) or any(node.kind == "directory" for node in names.values())):
+            self.tree = self.udf
 
 
 def open_image(path: str | os.PathLike[str]) -> Image:
@@ -145,10 +186,19 @@ def open_image(path: str | os.PathLike[str]) -> Image:
         reader = file_reader(descriptor, size_bytes)
         if not iso9660.has_descriptor(reader, size_bytes):
             raise SourceError(f"{where} {_what_else(descriptor, size_bytes)}", _DOWNLOAD)
-        return Image(where, reader, size_bytes, descriptor)
+        session = sessions.last_session_of_drive(descriptor) if stat.S_ISBLK(mode) else 0
+        return Image(where, reader, size_bytes, descriptor, session)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _iso_trees(reader: Reader, size_bytes: int, descriptors: DescriptorSet) -> tuple[Tree, ...]:
+    """The trees of all descriptors; an enhanced one only where it is not the primary tree once more."""
+    volumes = [v for v in descriptors.volumes if v.kind in ("primary", "joliet")]
+    roots = {volume.root.lba for volume in volumes}
+    volumes += [v for v in descriptors.volumes if v.kind == "enhanced" and v.root.lba not in roots]
+    return tuple(Tree(reader, size_bytes, volume) for volume in volumes)
 
 
 def _what_else(descriptor: int, size_bytes: int) -> str:
@@ -161,6 +211,8 @@ def _what_else(descriptor: int, size_bytes: int) -> str:
             return f"is compressed with {name}; unpack it first."
     if size_bytes < (iso9660.FIRST_DESCRIPTOR + 1) * iso9660.BLOCK:
         return f"has only {size_bytes} bytes: too few for a disc image."
+    if iso9660.has_udf(file_reader(descriptor, size_bytes), size_bytes):
+        return "holds UDF alone, without ISO 9660: mediakit reads UDF only on discs that have both."
     if head[510:512] == b"\x55\xaa":
         return "is the image of a disk, not of a disc: it has no ISO 9660 filesystem."
     return "is not a disc image: it has no ISO 9660 filesystem."

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
-from mediakit.formats import bootinfo, eltorito, gpt, iso9660, mbr
+from mediakit.formats import apm, bootinfo, eltorito, gpt, iso9660, mbr
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.iso.tree import Node, Tree
+from mediakit.iso.nodes import FileTree, Node
 
 if TYPE_CHECKING:
     from mediakit.iso.image import Image
 
 SECTOR = 512
+_HFS = {b"H+": "hfsplus", b"HX": "hfsplus", b"BD": "hfs"}
 MAX_NAMES_SEARCHED = 3000
 """How many names are looked at to find the path of a boot image: inspecting must not depend on tree size."""
 
@@ -31,6 +32,7 @@ class Structures:
     mbr_pointer: int
     gpt: gpt.GptState
     filesystems: tuple[str, ...]
+    apple_map: apm.AppleMap | None = None
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
@@ -40,8 +42,11 @@ def gather(image: Image) -> Structures:
     findings: list[Finding] = []
     catalog = _catalog(image, findings)
     first = image.read_at(0, SECTOR)
-    record = mbr.parse(first) if mbr.has_signature(first) else None
+    # Apple's driver record lies there too, and old discs have anything behind it, 55 AA included
+    is_apples = first[:2] == apm.DRIVER_SIGNATURE and not mbr.has_table(first)
+    record = mbr.parse(first) if mbr.has_signature(first) and not is_apples else None
     table = gpt.read(image.reader, image.size_bytes, SECTOR)
+    apple = _apple_map(image, findings)
     wanted = {entry.lba for entry in catalog.entries} if catalog else set()
     return Structures(
         size_bytes=image.size_bytes,
@@ -50,7 +55,8 @@ def gather(image: Image) -> Structures:
         mbr_kind=bootinfo.mbr_kind(first) if record else "none",
         mbr_pointer=bootinfo.mbr_pointer(first),
         gpt=table,
-        filesystems=_filesystems(image),
+        filesystems=_filesystems(image, apple, table),
+        apple_map=apple,
         paths=_find_paths(image.tree, wanted, findings),
         findings=tuple(findings),
     )
@@ -73,17 +79,44 @@ def _catalog(image: Image, findings: list[Finding]) -> eltorito.BootCatalog | No
     return catalog
 
 
-def _filesystems(image: Image) -> tuple[str, ...]:
+def _apple_map(image: Image, findings: list[Finding]) -> apm.AppleMap | None:
+    try:
+        found = apm.read(image.reader, image.size_bytes)
+    except FormatError as error:
+        findings.append(Finding("warning", error.message, "Only Macs look at it.", 512, 2048))
+        return None
+    for partition in found.partitions if found else ():
+        assert found is not None
+        start, size = partition.start_block * found.block_bytes, partition.blocks * found.block_bytes
+        if start + size > image.size_bytes and partition.type != apm.TYPE_FREE:
+            what = f"Apple partition {partition.index} ends behind the image."
+            findings.append(Finding("warning", what, "Only Macs look at it.", start, size))
+    return found
+
+
+def _filesystems(image: Image, apple: apm.AppleMap | None, table: gpt.GptState) -> tuple[str, ...]:
+    """What holds files, as names of ``inspect --json``; an Apple partition map is named among them."""
     found = ["iso9660"]
     found += [tree.kind for tree in image.trees if tree.kind != "iso9660"]
+    if any(volume.kind == "enhanced" for volume in image.descriptors.volumes):
+        found.append("iso9660_1999")
     if iso9660.has_udf(image.reader, image.size_bytes):
         found.append("udf")
-    if image.size_bytes >= 4096 and any(image.read_at(at, 2) == b"PM" for at in (512, 2048)):
+    starts = [0]
+    if apple is not None:
         found.append("apple_partition_map")
+        starts += [p.start_block * apple.block_bytes for p in apple.partitions if p.is_hfs]
+    starts += [p.start_lba * SECTOR for p in table.gpt.partitions] if table.gpt else []
+    found += [_HFS[mark] for mark in (_mark(image, start) for start in starts) if mark in _HFS]
     return tuple(dict.fromkeys(found))
 
 
-def _find_paths(tree: Tree, wanted: set[int], findings: list[Finding]) -> dict[int, tuple[str, int]]:
+def _mark(image: Image, start: int) -> bytes:
+    """The signature of an HFS or HFS+ volume that starts at a byte (Apple TN1150, “Volume Header”)."""
+    return image.read_at(start + 1024, 2) if 0 <= start <= image.size_bytes - 1026 else b""
+
+
+def _find_paths(tree: FileTree, wanted: set[int], findings: list[Finding]) -> dict[int, tuple[str, int]]:
     """Paths and sizes of the files that start at the wanted blocks, breadth first, as far as is cheap."""
     found: dict[int, tuple[str, int]] = {}
     folders: deque[tuple[str, Node]] = deque([("", tree.root)])

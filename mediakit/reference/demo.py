@@ -147,11 +147,13 @@ def log_in(machine: Machine, password: str = walk.Person.password) -> None:
     serial.expect(r"# ?$", machine.deadline(30))
 
 
-def shell(machine: Machine, command: str) -> str:
+def shell(machine: Machine, command: str, *, seconds: float = 60) -> str:
     """Run ``command`` in the shell on the serial line; its output. MediakitError if it fails."""
     machine.serial.skip()
     machine.serial.send(f'{command}; echo end-"of"-command=$?\r')
-    match = machine.serial.expect(r"\n([\s\S]*?)end-of-command=(\d+)", machine.deadline(60))
+    match = machine.serial.expect(r"\n([\s\S]*?)end-of-command=(\d+)", machine.deadline(seconds))
+    # What is typed before the next prompt stands there would be shown twice.
+    machine.serial.expect(r"# ?$", machine.deadline(30))
     if match[2] != "0":
         raise MediakitError(f"“{command}” failed in the machine.", match[1])
     return str(match[1]).strip()

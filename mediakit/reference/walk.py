@@ -162,6 +162,14 @@ def choose_install(serial: Serial, deadline: Deadline, looked: Callable[[], obje
     return text
 
 
+def choose_entry(serial: Serial, label: str, deadline: Deadline) -> None:
+    """Screen 1: go down to the entry that holds ``label`` and choose it."""
+    serial.wait_screen(r"Install Engine \S+", deadline)
+    while not any(label in row for row in serial.marked()):
+        _next_entry(serial, deadline)
+    serial.press("enter")
+
+
 def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dict[str, Any]:
     """Wait for the line that an Engine prints when it is up; the document it carries."""
     match = serial.expect(READY, deadline)
@@ -169,6 +177,13 @@ def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dic
     if match[1] != word:
         raise WalkError(f"The Engine says ENGINE-{match[1]}, not ENGINE-{word}.", match[2])
     return document
+
+
+def _next_entry(serial: Serial, deadline: Deadline) -> None:
+    """One row down; at the last one this ends with the deadline's error, which shows the menu."""
+    before = serial.marked()
+    serial.press("down")
+    serial.wait_until(lambda _: serial.marked() not in ([], before), "the next entry of the menu", deadline)
 
 
 def _rows_down(text: str, label: str) -> int:

@@ -42,6 +42,19 @@ ROUTES = {
     "joliet_only": (),
     "plain": (),
     "udf_bridge": (),
+    "hard_disk": BIOS,
+    "platforms": BOTH,
+    "multi_session": (),
+    "multi_session_disc": (),
+    "zisofs": (),
+    "zisofs2": (),
+    "continuation": (),
+    "relocated": (),
+    "odd_names": (),
+    "level_4": (),
+    "windows": BOTH,
+    "hfsplus": ("bios_cd", "bios_usb", "uefi_cd", "secure_boot"),
+    "hfs": (),
 }
 
 
@@ -79,7 +92,7 @@ def test_xorriso_reports_the_same_boot_images(isos: Isos, kind: str) -> None:
     pattern = r"El Torito boot img :\s+\d+\s+(\w+)\s+(y|n)\s+(\S+)\s+\S+\s+\S+\s+(\d+)\s+(\d+)"
     theirs = [(*m[:1], int(m[3]), int(m[4])) for m in re.findall(pattern, report)]
     document = facts(isos(kind))
-    names = {"bios": "BIOS", "uefi": "UEFI"}
+    names = {"bios": "BIOS", "uefi": "UEFI", "powerpc": "PPC"}
     ours = [(names[e["platform"]], e["load_sectors"], e["lba"]) for e in document["el_torito"]]
     assert ours == theirs and ours
     for entry, number in zip(document["el_torito"], range(1, 9), strict=False):
@@ -88,6 +101,8 @@ def test_xorriso_reports_the_same_boot_images(isos: Isos, kind: str) -> None:
         assert entry["boot_info_table"] == ("boot-info-table" in words_of)
         assert entry["grub2_boot_info"] == ("grub2-boot-info" in words_of)
         path = re.search(rf"El Torito img path : +{number} +(.*)", report)
+        if kind == "windows":  # xorriso does not see the UDF tree, which has their names
+            continue
         assert entry["path"] == (path[1] if path else None)
     theirs_mbr = re.findall(
         r"^MBR partition +: +(\d) +0x(\w\w) +0x(\w\w) +(\d+) +(\d+)", report, re.MULTILINE

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from mediakit import run
-from mediakit.formats import fat
+from mediakit.formats import fat, mbr
 from tests.isos.programs import IA32, efi_program
 
 ISOLINUX = Path("/usr/lib/ISOLINUX/isolinux.bin")
@@ -20,6 +23,11 @@ GRUB = Path("/usr/lib/grub/i386-pc")
 SHIM_SBAT = "sbat,1,SBAT Version,sbat,1,https://x\nshim,4,UEFI shim,shim,1,https://x\n"
 MICROSOFT = "Microsoft Corporation UEFI CA 2011"
 DEEP = "deep/" + "/".join("abcdefghij")
+ODD_NAMES = (
+    b"back\\slash", b"-dash", b"semi;colon;1", b"new\nline", b"tab\tbed", b"quote\"'", b"dot.", b"..dots", b" space ",
+    "ünï 文件 😀".encode(), b"latin-\xe4\xf6", b"*?[glob]", b"a:b|c<d>e", b"~", b"%s%n", b"x" * 255,
+)  # fmt: skip
+LARGE_BYTES = 4_400_000_005
 LONG = "A name that is long enough to need a continuation area " + "x" * 180 + " ü.txt"
 
 
@@ -57,6 +65,33 @@ def esp(loader: bytes | None = None) -> bytes:
         fat.FatFile("EFI/BOOT/grubx64.efi", efi_program(signers=("Debian Secure Boot CA",))),
     ]
     return fat.build(256 << 10, files, label="ESP", serial=0x1234).to_bytes()
+
+
+def compressible(root: Path) -> Path:
+    """What is worth to be compressed, and what is not; with zeros, of which zisofs stores nothing."""
+    folder = _folder(root, "compressible")
+    (folder / "sub").mkdir(exist_ok=True)
+    (folder / "numbers.txt").write_text("".join(f"{n}\n" for n in range(50_000)))
+    (folder / "sub/zeros.bin").write_bytes(bytes(400_000) + b"end")
+    (folder / "random.bin").write_bytes(random.Random(1).randbytes(100_000))
+    (folder / "small.txt").write_text("small")
+    return folder
+
+
+def _folder(root: Path, name: str) -> Path:
+    folder = root.parent / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _sessions(root: Path) -> tuple[Path, Path]:
+    """What goes into two sessions: one file each, and one that the second replaces."""
+    one, two = _folder(root, "session-1"), _folder(root, "session-2")
+    for folder, name in ((one, "one"), (two, "number two")):
+        (folder / f"{name.split()[-1]}.txt").write_text(name)
+        (folder / "both.txt").write_text(f"both, as of session {name}")
+    return one, two
 
 
 def xorriso(root: Path, out: Path, *words: str | Path) -> None:
@@ -158,20 +193,193 @@ def udf_bridge(root: Path, out: Path) -> None:
     _genisoimage(root, out, "-udf", "-R")
 
 
+def hard_disk(root: Path, out: Path) -> None:
+    """El Torito's hard disk emulation: the image is a disk with an MBR and one active partition."""
+    folder = _folder(root, "hard-disk")
+    volume = fat.build(128 << 10, [fat.FatFile("KERNEL.SYS", b"kernel")], hidden_sectors=63).to_bytes()
+    entry = mbr.MbrPartition(1, 0x01, True, 63, len(volume) // 512)
+    disk = mbr.Mbr(b"\xeb\xfe", 1, (entry,)).build() + bytes(62 * 512) + volume
+    (folder / "disk.img").write_bytes(disk)
+    _genisoimage(folder, out, "-R", "-b", "disk.img", "-c", "boot.cat", "-hard-disk-boot")
+
+
+def platforms(root: Path, out: Path) -> None:
+    words = [
+        *_ISOLINUX,
+        "-eltorito-alt-boot",
+        "-eltorito-platform",
+        "PPC",
+        "-b",
+        "boot/vmlinuz",
+        "-no-emul-boot",
+    ]
+    words += ["-eltorito-alt-boot", "-eltorito-platform", "efi", "-b", "boot/grub/efi.img", "-no-emul-boot"]
+    xorriso(root, out, *words)
+
+
+def multi_session(root: Path, out: Path) -> None:
+    """Grown by xorriso: block 16 holds the last session's descriptors, the first one's are in block 48."""
+    one, two = _sessions(root)
+    words = ["xorriso", "-no_rc", "-outdev", out, "-volid", "ONE", "-map", one, "/", "-commit"]
+    run.run([*words, "-map", two, "/", "-volid", "TWO", "-commit"], timeout=60)
+
+
+def multi_session_disc(root: Path, out: Path) -> None:
+    """Two sessions of mkisofs as they lie on a disc: block 16 holds the first one's descriptors."""
+    one, two = _sessions(root)
+    first, second = out.with_suffix(".1"), out.with_suffix(".2")
+    run.run(["genisoimage", "-quiet", "-R", "-V", "ONE", "-o", first, one], timeout=60)
+    words = ["-C", "0,512", "-M", first, "-R", "-V", "TWO", "-o", second]
+    run.run(["genisoimage", "-quiet", *words, two], timeout=60)
+    out.write_bytes(first.read_bytes().ljust(512 * 2048, b"\0") + second.read_bytes())
+
+
+def zisofs(root: Path, out: Path) -> None:
+    """Files compressed beforehand by mkzftree, marked by mkisofs."""
+    packed = root.parent / "packed"
+    shutil.rmtree(packed, ignore_errors=True)
+    run.run(["mkzftree", compressible(root), packed], timeout=60)
+    _genisoimage(packed, out, "-R", "-z")
+
+
+def zisofs2(root: Path, out: Path) -> None:
+    source = compressible(root)
+    words = ["xorriso", "-no_rc", "-zisofs", "level=9:block_size=64k:version_2=on", "-outdev", out]
+    run.run([*words, "-map", source, "/", "-set_filter_r", "--zisofs", "/", "--", "-commit"], timeout=60)
+
+
+def continuation(root: Path, out: Path) -> None:
+    """Names and links that need several Rock Ridge entries, in continuation areas."""
+    folder = _folder(root, "continuation")
+    for letter in "abcdef":
+        (folder / (letter * 250)).write_text(letter)
+        (folder / f"link-{letter}").symlink_to("/".join([letter * 200, "..", "x" * 250] * 2))
+    xorriso(folder, out, "-J", "-joliet-long")
+
+
+def relocated(root: Path, out: Path) -> None:
+    """Folders so deep that mkisofs moves them to RR_MOVED, one of them inside another that was moved."""
+    folder = _folder(root, "relocated")
+    deep = folder.joinpath(*(f"level-{number:02}" for number in range(24)))
+    deep.mkdir(parents=True, exist_ok=True)
+    for parent in (deep, *list(deep.parents)[:24]):
+        (parent / "file.txt").write_text(parent.name)
+    _genisoimage(folder, out, "-R")
+
+
+def odd_names(root: Path, out: Path) -> None:
+    folder = _folder(root, "odd")
+    for name in ODD_NAMES:
+        (folder / os.fsdecode(name)).write_bytes(name)
+    xorriso(folder, out, "-input-charset", "utf-8")
+
+
+def level_4(root: Path, out: Path) -> None:
+    """ISO 9660:1999: long names of all kinds without Rock Ridge, told by an enhanced descriptor."""
+    _genisoimage(root, out, "-iso-level", "4")
+
+
+def windows(root: Path, out: Path) -> None:
+    """As oscdimg makes Windows' images: everything in UDF, the ISO 9660 tree holds README.TXT alone."""
+    folder = _folder(root, "windows")
+    for name in ("boot", "efi/boot", "efi/microsoft/boot", "sources/very/deep"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "readme.txt").write_text("This disc contains a UDF file system.")
+    (folder / "boot/etfsboot.com").write_bytes(b"\xfa\x33\xc0".ljust(4096, b"\0"))
+    (folder / "efi/microsoft/boot/efisys.bin").write_bytes(esp())
+    (folder / "efi/boot/bootx64.efi").write_bytes(efi_program(signers=(MICROSOFT,)))
+    (folder / "bootmgr").write_bytes(b"boot manager")
+    (folder / "setup.exe").write_bytes(b"MZ")
+    (folder / "sources/install.wim").write_bytes(bytes(range(256)) * 500)
+    (folder / "sources/Ünïcode 文件.txt").write_text("wide")
+    (folder / "sources/very/deep/empty").touch()
+    words = [word for name in ("boot", "efi", "sources", "bootmgr", "setup.exe") for word in ("-hide", name)]
+    words += ["-b", "boot/etfsboot.com", "-no-emul-boot", "-boot-load-size", "8", "-c", "boot/boot.cat"]
+    words += ["-eltorito-alt-boot", "-e", "efi/microsoft/boot/efisys.bin", "-no-emul-boot"]
+    _genisoimage(folder, out, "-udf", *words)
+
+
+def hfsplus(root: Path, out: Path) -> None:
+    xorriso(
+        root, out, *_GRUB, *_EFI, "-hfsplus", "-part_like_isohybrid", "-hfsplus-serial-no", "0123456789abcdef"
+    )
+
+
+def hfs(root: Path, out: Path) -> None:
+    """The older HFS with an Apple partition map, as mkisofs makes it."""
+    _genisoimage(root, out, "-R", "-hfs", "-part", "-hfs-volid", "TEST")
+
+
 KINDS: dict[str, Callable[[Path, Path], None]] = {
     f.__name__: f
     for f in (
         isohybrid_mbr, isohybrid_gpt, isohybrid_apm, isohybrid_tool, grub_appended, grub_offset, grub_gpt, grub_offset_gpt,
         grub_bootable_flag, grub_rescue, el_torito, uefi_only, floppy, data_only, joliet_only, plain, udf_bridge,
+        hard_disk, platforms, multi_session, multi_session_disc, zisofs, zisofs2, continuation, relocated,
+        odd_names, level_4, windows, hfsplus, hfs,
     )
 }  # fmt: skip
+
+
+def many_files(root: Path, out: Path) -> None:
+    """50,000 files in 51 folders, all of them one file on disk."""
+    (root.parent / "source").write_text("one of many")
+    names = (
+        f"folder-{n // 1000:02}/sub/file number {n:05}.txt={root.parent}/source\n" for n in range(50_000)
+    )
+    (root.parent / "names").write_text("".join(names))
+    words = ["-R", "-J", "-graft-points", "-path-list", root.parent / "names"]
+    run.run(["genisoimage", "-quiet", "-V", "TEST", *words, "-o", out], timeout=120)
+
+
+def multi_extent(root: Path, out: Path) -> None:
+    """A file above 4 GiB in ISO 9660 and Rock Ridge: two directory records."""
+    _large(root, out, ["xorriso", "-as", "mkisofs", "-quiet", "-iso-level", "3", "-r", "-V", "TEST"])
+
+
+def udf_large(root: Path, out: Path) -> None:
+    """The same in UDF: several extents. mkisofs gives its ISO 9660 tree a wrong size, and warns of it."""
+    words = ["genisoimage", "-quiet", "-iso-level", "3", "-allow-limited-size", "-udf", "-R", "-V", "TEST"]
+    _large(root, out, words)
+
+
+def _large(root: Path, out: Path, maker: list[str]) -> None:
+    """Sparse, but the makers read and write it all: it is kept in the cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = cache / "mediakit" / "test-images" / f"{out.stem}-1.iso"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        folder = _folder(root, "large")
+        with (folder / "large.bin").open("wb") as file:
+            file.write(b"head")
+            file.seek(LARGE_BYTES - 4)
+            file.write(b"tail")
+        part = kept.with_suffix(f".{os.getpid()}")
+        with (
+            part.open("wb") as file,
+            subprocess.Popen([*maker, folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
+        ):
+            assert process.stdout
+            while piece := process.stdout.read(1 << 20):
+                if any(piece):
+                    file.write(piece)
+                else:
+                    file.seek(len(piece), os.SEEK_CUR)
+            file.truncate()
+        assert process.returncode == 0
+        part.rename(kept)
+    out.symlink_to(kept)
+
+
+LARGE_KINDS = {f.__name__: f for f in (many_files, multi_extent, udf_large)}
+"""What takes seconds to make or walk; not among KINDS, which tests try everything on."""
 
 
 def make(kind: str, folder: Path) -> Path:
     """One image of ``kind`` in ``folder``."""
     out = folder / f"{kind}.iso"
     if not out.exists():
-        KINDS[kind](tree(folder), out)
+        (KINDS | LARGE_KINDS)[kind](tree(folder), out)
     return out
 
 

@@ -30,6 +30,17 @@ def test_a_bios_machine_with_a_stick_and_a_disk_is_these_words() -> None:
     )
 
 
+def test_a_bios_machine_that_starts_its_own_disk_has_a_small_translation_buffer() -> None:
+    own, stick = Disk(Path("/d"), Bus.SATA, boot=0), Disk(Path("/s"), Bus.USB, boot=0)
+    for spec, expected in (
+        (VmSpec(Firmware.BIOS, (own,)), "tcg,thread=multi,tb-size=24"),
+        (VmSpec(Firmware.BIOS, (stick, Disk(Path("/d"), Bus.SATA, boot=1))), "tcg,thread=multi"),
+        (VmSpec(Firmware.UEFI, (own,)), "tcg,thread=multi"),
+    ):
+        assert pairs(argv(spec, "tcg", FILES, CHANNELS), "-accel") == [expected]
+    assert pairs(argv(VmSpec(Firmware.BIOS, (own,)), "kvm", FILES, CHANNELS), "-accel") == ["kvm"]
+
+
 def test_secure_boot_needs_smm_and_secure_flash() -> None:
     words = argv(VmSpec(Firmware.SECURE_BOOT), "tcg", FILES, CHANNELS)
     assert "q35,smm=on" in words

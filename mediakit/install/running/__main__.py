@@ -13,7 +13,7 @@ from pathlib import Path
 from mediakit.errors import MediakitError
 from mediakit.install import state as states
 from mediakit.install.running import boot as boots
-from mediakit.install.running import health, identity, render, status
+from mediakit.install.running import fellback, health, identity, render, status
 from mediakit.install.running.boot import Boot
 from mediakit.install.running.status import Status
 from mediakit.run import run, start
@@ -32,6 +32,8 @@ def main() -> int:
     problems = prepare(boot)
     found = status.gather(boot, tuple(problems))
     tell(found)
+    if os.path.ismount(health.STATE):
+        attempt("The request to report", lambda: fellback.note(found, health.STATE))
     if not found.why_not:
         problems = settle(boot, found)
         if problems:

@@ -94,7 +94,8 @@ class Folder:
 
     @property
     def path(self) -> str:
-        return f"{self.parent.path if self.parent else ''}/{self.name}".replace("//", "/")
+        """Absolute; empty for the root."""
+        return f"{self.parent.path}/{self.name}" if self.parent else ""
 
     def mark(self) -> None:
         """It will be written anew, and so will all folders above it, which name its place."""

@@ -72,7 +72,7 @@ class FileMedium:
 
     def flush(self) -> None:
         try:
-            os.fsync(self._descriptor)
+            os.fdatasync(self._descriptor)
         except OSError as error:
             raise DeviceError(f"Flushing {self.path} failed: {error.strerror}.") from error
 

@@ -5,9 +5,9 @@ alone; the body (JSON, then the bytes it names) further back in the tail; and a 
 the tail, which is the last block of the new volume and so found from its descriptor. Everything carries a
 checksum: bytes that only look like a record are none.
 
-States: ``begun`` (the tail may be incomplete), ``committed`` (redo can complete it), ``done``, ``undoing``; a
-head that was taken back is cut off or zeroed. Secrets: the body holds no bytes of a secret region, old or new;
-the new ones lie in the tail until the edit is done, then they are wiped there.
+States: ``begun`` (the tail may be incomplete), ``committed`` (redo can complete it), ``done``, ``undoing``;
+a head that was taken back is cut off or zeroed. Secrets: the body holds no bytes of a secret, old or new; the
+new ones lie in the tail until the edit is done, then they are wiped there.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mediakit.errors import RefusedError
 from mediakit.formats.gpt import Gpt
-from mediakit.formats.iso9660 import BLOCK
+from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit.draft import Draft, Phase, Tail
 from mediakit.iso.edit.survey import Part, Survey
@@ -117,9 +117,9 @@ class Tables:
 
     def _is_mountable(self, part: Part) -> bool:
         """Whether a partition is an ISO 9660 filesystem by itself."""
-        return part.start == 0 or any(
-            volume.base and volume.base * BLOCK == part.start for volume in self.survey.sets
-        )
+        if part.end - part.start <= (FIRST_DESCRIPTOR + 1) * BLOCK:
+            return False  # xorriso makes a partition of one sector to carry the active flag
+        return any(volume.base * BLOCK == part.start for volume in self.survey.sets)
 
     def _covers_volume(self, part: Part) -> bool:
         """Whether a partition reaches from the image's first sectors to its end, as isohybrid's does."""
