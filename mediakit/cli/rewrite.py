@@ -101,8 +101,8 @@ def _request(arguments: argparse.Namespace) -> Request:
 
     added = [put for text in arguments.add for put in rewriting.parse_add(text)]
     removed = [rewriting.parse_remove(text) for text in arguments.remove]
-    by = arguments.by or (arguments.sign.stem if arguments.sign else "")
-    if not by.isprintable():
+    signer = arguments.sign.stem if arguments.sign else ""
+    if not f"{arguments.by}{signer}".isprintable():
         raise UsageError(
             "The name of who customised it has characters that cannot be shown.", "Use plain text."
         )
@@ -115,7 +115,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         branding=arguments.branding,
         label=arguments.label,
         usb_bootable=arguments.usb_bootable,
-        by=by,
+        by=arguments.by,
+        signer=signer,
         key=None if arguments.sign is None else keys.load_secret_file(arguments.sign),
         force=arguments.force,
     )
@@ -182,7 +183,11 @@ def describe(outcome: Outcome) -> str:
     size = format_size(outcome.bytes_written)
     heads: dict[str, Callable[[], str]] = {
         "done": lambda: f"{outcome.output or outcome.path}: edited, {size} written.",
-        "already": lambda: f"{outcome.path}: it is so already, nothing was written.",
+        "already": lambda: (
+            f"{outcome.output}: a copy of {outcome.path}, which is so already."
+            if outcome.output
+            else f"{outcome.path}: it is so already, nothing was written."
+        ),
         "planned": lambda: f"{outcome.path}: {size} in {len(outcome.regions)} places would be written.",
         "undone": lambda: f"{outcome.output or outcome.path}: the last edit was taken back.",
     }

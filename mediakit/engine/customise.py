@@ -37,7 +37,10 @@ _ROOMS = (BOOTENV_PATH, ANSWERS_PATH)
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted. ``changes`` are files to put or remove; ``by`` and ``key`` say who stands for it."""
+    """What is wanted. ``changes`` are files to put or remove; ``by`` and ``key`` say who stands for it.
+
+    Without ``by`` the name stays the one that is there; ``signer`` is taken where there is none.
+    """
 
     kernel_arguments: tuple[str, ...] = ()
     default: str = ""
@@ -46,6 +49,7 @@ class Wish:
     branding: Path | None = None
     changes: tuple[Put | Remove, ...] = ()
     by: str = ""
+    signer: str = ""
     key: SecretKey | None = None
     force: bool = False
 
@@ -235,7 +239,7 @@ class _Planner:
             if custom.PATH in self._files
             else None
         )
-        by = self._wish.by or (old.by if old else "")
+        by = self._wish.by or (old.by if old else "") or self._wish.signer
         is_right = old is not None and set(old.files) == set(entries) and (old.by == by or not is_changed)
         if is_right and not is_changed and key is None:
             return []

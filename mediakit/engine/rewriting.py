@@ -37,6 +37,7 @@ class Request:
     label: str = ""
     usb_bootable: bool = False
     by: str = ""
+    signer: str = ""
     key: SecretKey | None = None
     force: bool = False
 
@@ -139,6 +140,7 @@ def _wish(request: Request) -> customise.Wish:
         branding=request.branding,
         changes=request.files,
         by=request.by,
+        signer=request.signer,
         key=request.key,
         force=request.force,
     )
@@ -153,7 +155,12 @@ def _with_label(edit: MenuEdit, image: iso.Image, request: Request) -> MenuEdit:
 
 
 def _refuse_engine_only(request: Request) -> None:
-    asked = {"--answers": request.answers, "--branding": request.branding, "--sign": request.key}
+    asked = {
+        "--answers": request.answers,
+        "--branding": request.branding,
+        "--sign": request.key,
+        "--by": request.by or None,
+    }
     for option, value in asked.items():
         if value is not None:
             raise RefusedError(

@@ -36,7 +36,7 @@ def plan_add(fat: Fat, path: str, data: bytes, timestamp: int) -> Writes:
 
 
 def plan_overwrite(fat: Fat, path: str, data: bytes, timestamp: int) -> Writes:
-    """See ``Fat.plan_overwrite``. FormatError without such a file, RefusedError if its clusters are too few."""
+    """See ``Fat.plan_overwrite``. FormatError without such a file, RefusedError if its room is small."""
     words = [word for word in path.split("/") if word]
     old = fat.find(path)
     if old is None or old.is_directory:

@@ -90,9 +90,9 @@ def into(
             write_new(image, plan, out, work.observer, work.cancel)
         else:
             _copy(image, out)
-    outcome = replace(_outcome(path, plan, notes), output=str(out), result=DONE)
+    outcome = replace(_outcome(path, plan, notes), output=str(out))
     if compact:
-        return replace(outcome, bytes_written=out.stat().st_size, regions=())
+        return replace(outcome, result=DONE, bytes_written=out.stat().st_size, regions=())
     return _with_history(outcome, out)
 
 
@@ -231,6 +231,7 @@ def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, j
             "Written anew, an Engine medium no longer verifies: its manifest names where its boot areas lie.",
             "Take edits back with --undo, or build the medium again.",
         )
+    out = out.resolve()  # a link goes on to lead to the image
     with _beside(out) as edited, _beside(out) as made:
         source = image.path
         if plan is not None:
