@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import iso9660
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.formats.reader import Reader, sub_reader
+from mediakit.formats.reader import sub_reader
 from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
 from mediakit.iso.edit.folders import EditTree, Folder, all_changed
 from mediakit.iso.edit.forest import Forest
@@ -20,6 +20,7 @@ from mediakit.iso.image import Image
 from mediakit.iso.tree import Extent, Node, Tree
 
 _WHOLE = "Write the image anew with the program that made it; mediakit reads it all the same."
+_OTHER_TREES = {"udf": "UDF", "hfsplus": "HFS+", "hfs": "HFS"}
 _DAMAGED = "Copy or download the image again."
 _BY_FORCE = "Use --force if you know better."
 
@@ -31,48 +32,13 @@ def check_image(image: Image, changes: Sequence[Change]) -> None:
         raise RefusedError("The image is truncated: an edit would bury the damage.", _DAMAGED)
     if not any(isinstance(change, Put | Remove | SetVolumeId) for change in changes):
         return
-    if "udf" in facts.structures.filesystems:
-        raise RefusedError("The image has a UDF tree too, which an edit would not keep right.", _WHOLE)
-    if has_hfs_plus(image.reader, image.size_bytes):
-        raise RefusedError("The image has an HFS+ tree too, which an edit would not keep right.", _WHOLE)
-    if is_multi_session(image):
-        raise RefusedError("The image has several sessions: an edit would change the last one only.", _WHOLE)
-
-
-def has_hfs_plus(reader: Reader, size_bytes: int) -> bool:
-    """Whether an HFS+ volume header (Apple TN1150) lies where the image or a part of its Apple map begins."""
-    starts = {0}
-    for block in (512, 2048):
-        for number in range(1, 32):
-            where = number * block
-            if where + 512 > size_bytes:
-                break
-            sector = reader(where, 512)
-            if sector[:2] != b"PM":
-                break
-            starts.add(int.from_bytes(sector[8:12], "big") * block)
-    return any(
-        start + 1026 <= size_bytes and reader(start + 1024, 2) in (b"H+", b"HX", b"BD") for start in starts
-    )
-
-
-def is_multi_session(image: Image) -> bool:
-    """Whether the tree in use belongs to a later session than the first.
-
-    growisofs and xorriso copy the last session's descriptors to the front; the session's own ones lie right
-    before its path tables, behind 16 blocks of nothing. xorriso's first session then begins at block 32.
-    """
-    primary = image.descriptors.find("primary")
-    assert primary is not None
-    near = range(primary.path_table_lba - 24, primary.path_table_lba)
-    places = {place for place in near if place > iso9660.FIRST_DESCRIPTOR + 16} | {32 + 16}
-    for place in places:
-        if not iso9660.has_descriptor(image.reader, image.size_bytes, place):
-            continue
-        other = iso9660.parse_volume(image.read_at(place * BLOCK, BLOCK), place)
-        if other.root.lba == primary.root.lba or place == 48:
-            return True
-    return False
+    for kind, name in _OTHER_TREES.items():
+        if kind in facts.structures.filesystems:
+            raise RefusedError(
+                f"The image has a tree of {name} too, which an edit would not keep right.", _WHOLE
+            )
+    if image.sessions.are_several:
+        raise RefusedError("The image has several sessions: an edit would change one of them only.", _WHOLE)
 
 
 def check_plan(image: Image, plan: EditPlan, forest: Forest, *, force: bool) -> None:

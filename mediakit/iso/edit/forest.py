@@ -166,7 +166,7 @@ class Forest:
 
     def _put(self, tree: EditTree, folder: Folder, old: Entry | None, name: str, file: NewFile) -> None:
         folder.mark()
-        if old is not None and old.rock.is_zisofs:
+        if old is not None and old.rock.uncompressed_bytes is not None:
             raise RefusedError(
                 f"{file.path} is compressed in the image (zisofs): it cannot be replaced.", _WHOLE
             )

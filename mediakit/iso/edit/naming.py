@@ -43,7 +43,7 @@ def style_of(identifiers: Iterable[bytes], folders: Iterable[bytes], is_joliet: 
     is_long = any(len(name) > 12 or (len(name.rpartition(b".")[2]) > 3 and b"." in name) for name in bare)
     relaxed = any(name != name.upper() for name in bare)
     return Style(
-        stem=27 if is_long else 8,
+        stem=_relaxed_room(bare, folders) if relaxed else 27 if is_long else 8,
         has_version=not files or any(b";" in name for name in files),
         has_dot=not bare or any(name.endswith(b".") for name in bare) or all(b"." in name for name in bare),
         is_relaxed=relaxed,
@@ -52,6 +52,9 @@ def style_of(identifiers: Iterable[bytes], folders: Iterable[bytes], is_joliet: 
 
 def iso_identifier(name: str, is_folder: bool, style: Style) -> bytes:
     """The identifier that ``name`` gets if nobody else has it."""
+    if style.is_relaxed:
+        version = b";1" if style.has_version and not is_folder else b""
+        return (_characters(name, style)[: style.stem] or b"_") + version
     stem, dot, extension = name.rpartition(".") if not is_folder else (name, "", "")
     if not dot or not stem:
         stem, extension = name, ""
@@ -67,7 +70,8 @@ def unique_iso_identifier(name: str, is_folder: bool, style: Style, taken: Colle
     if wanted not in taken and not _has_same_stem(wanted, taken):
         return wanted
     bare = wanted.split(b";")[0]
-    stem, _, extension = bare.partition(b".")
+    stem, dot, extension = bare.partition(b".") if not style.is_relaxed else bare.rpartition(b".")
+    stem, extension = (stem, extension) if dot else (bare, b"")
     for number in range(36**3):
         digits = _base36(number).rjust(3, b"0")
         candidate = stem[: style.stem - 3] + digits
@@ -125,7 +129,7 @@ def is_same_joliet(identifier: bytes, name: str, style: Style) -> bool:
 def _characters(text: str, style: Style) -> bytes:
     raw = text.encode("ascii", "replace").replace(b"?", b"_")
     if style.is_relaxed:
-        return bytes(c if 32 < c < 127 and c not in b";/." else ord("_") for c in raw)
+        return bytes(c if 32 <= c < 127 and c not in b";/" else ord("_") for c in raw)
     return bytes(c if c in _D_CHARACTERS else ord("_") for c in raw.upper())
 
 
@@ -140,6 +144,11 @@ def _has_same_stem(identifier: bytes, taken: Collection[bytes]) -> bool:
     """Whether a name without version and final dot is in use, so that people could not tell them apart."""
     bare = plain_name(identifier)
     return any(plain_name(other) == bare for other in taken)
+
+
+def _relaxed_room(files: list[bytes], folders: Iterable[bytes]) -> int:
+    """31 characters, or what ISO 9660:1999 allows where its names are in use."""
+    return 190 if any(len(name) > 37 for name in (*files, *folders)) else 30
 
 
 def _base36(number: int) -> bytes:

@@ -16,6 +16,7 @@ from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR, DescriptorSet
 from mediakit.formats.mbr import Mbr
 from mediakit.formats.reader import Reader, sub_reader
 from mediakit.iso.image import Image
+from mediakit.iso.sessions import FIRST_OF_FILE
 from mediakit.units import MIB, SECTOR, align_up
 
 SLACK_BYTES = 4 * MIB
@@ -122,7 +123,13 @@ def partitions(record: Mbr | None, table: Gpt | None) -> tuple[Part, ...]:
 def volume_sets(reader: Reader, size_bytes: int, parts: tuple[Part, ...]) -> tuple[VolumeSet, ...]:
     """The descriptor set of the disc, and those of partitions that are ISO 9660 by themselves."""
     bases = sorted({part.start // BLOCK for part in parts if part.start and part.start % BLOCK == 0})
-    found = [VolumeSet(0, iso9660.read_descriptors(reader, size_bytes))]
+    first = iso9660.read_descriptors(reader, size_bytes)
+    found = [VolumeSet(0, first)]
+    copy = FIRST_OF_FILE + FIRST_DESCRIPTOR
+    if iso9660.has_descriptor(reader, size_bytes, copy) and FIRST_OF_FILE not in bases:
+        other = iso9660.read_descriptors(reader, size_bytes, copy)
+        if {v.root.lba for v in other.volumes} == {v.root.lba for v in first.volumes}:
+            found.append(VolumeSet(0, other))  # what xorriso keeps of a file's first session
     for base in bases:
         if iso9660.has_descriptor(reader, size_bytes, base + FIRST_DESCRIPTOR):
             inner = sub_reader(reader, base * BLOCK, size_bytes - base * BLOCK)

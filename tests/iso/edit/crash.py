@@ -124,6 +124,18 @@ def trees(data: bytes) -> list[dict[str, tuple[str, bytes]]]:
     return found
 
 
+def reachable(data: bytes) -> bool:
+    """Whether every partition that is an ISO 9660 filesystem by itself holds all of it."""
+    reader = bytes_reader(data)
+    parts = survey.partitions(*survey.read_tables(reader, len(data)))
+    return all(
+        volume_set.end_bytes <= part.end + (40 << 10)  # isohybrid leaves its backup GPT out
+        for volume_set in survey.volume_sets(reader, len(data), parts)
+        for part in parts
+        if part.start == volume_set.base * 2048 and part.end - part.start > 64 << 10
+    )
+
+
 def working(data: bytes) -> set[str]:
     return {name for name, route in open_bytes(data).facts().boot.items() if route.ok}
 

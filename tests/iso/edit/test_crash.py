@@ -40,6 +40,7 @@ def without_room(listing: dict[str, tuple[str, bytes]]) -> dict[str, tuple[str, 
 
 def judge(state: bytes, old: bytes, new: bytes) -> None:
     assert crash.working(state) == crash.working(old)
+    assert crash.reachable(state)
     if crash.primary_gpt(old) is not None:
         assert crash.primary_gpt(state) is not None
     for now, before, after in zip(crash.trees(state), crash.trees(old), crash.trees(new), strict=True):

@@ -17,7 +17,7 @@ from tests.isos import make
 
 Isos = Callable[[str], Path]
 NOW = 1_700_000_000
-REFUSED = {"udf_bridge"}
+REFUSED = {"udf_bridge", "windows", "hfs", "hfsplus", "multi_session", "multi_session_disc"}
 KINDS = sorted(set(make.KINDS) - REFUSED)
 PLAIN = {"plain"}
 
