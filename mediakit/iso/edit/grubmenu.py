@@ -11,33 +11,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mediakit.formats import grubscript
-from mediakit.formats.grubscript import Command, Word
-from mediakit.iso.edit import kernelargs, labels
+from mediakit.iso import grub_config
+from mediakit.iso.edit import grubscript, kernelargs, labels
+from mediakit.iso.edit.grubscript import Command, Word
 from mediakit.iso.edit.textedit import Splice, apply, line_end
 
-_LINUX = frozenset({"linux", "linuxefi", "linux16", "linux32"})
 _MULTIBOOT = frozenset({"multiboot", "multiboot2", "xen_hypervisor"})
 _MODULE = frozenset({"module", "module2", "xen_module"})
-_ENTRIES = frozenset({"menuentry", "submenu"})
+_ENTRIES = frozenset(grub_config.ENTRY_COMMANDS)
 _FOLLOWS = frozenset({"source", ".", "configfile", "normal", "syslinux_configfile"})
 _NO_LINUX = re.compile(r"memtest|mt86|ipxe|\.lkrn$", re.IGNORECASE)
-_ID_OPTIONS = ("--id", "$menuentry_id_option")
 _LABEL_OPTIONS = ("--label", "--fs-label")
 _SHORT_L = re.compile(r"-[a-z]*l[a-z]*")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A menu entry that can be the default: title, ``--id`` or nothing, how many submenus deep."""
+    """A menu entry that can be the default: title, ``--id`` (else the title), how many submenus deep."""
 
     title: str
     id: str
     is_submenu: bool
     depth: int
-
-    def is_called(self, name: str) -> bool:
-        return name in (self.title, self.id) and bool(name)
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,8 @@ def entries(text: str) -> list[Entry]:
     for command in grubscript.commands(text):
         if command.name in _ENTRIES and len(command.words) > 1 and "function" not in command.blocks:
             depth = sum(block in _ENTRIES for block in command.blocks)
-            found.append(Entry(_title(command), _id(command), command.name == "submenu", depth))
+            title, name = grub_config.entry_title(command.arguments)
+            found.append(Entry(title, name, command.name == "submenu", depth))
     return found
 
 
@@ -84,7 +80,7 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
         scope = "/".join(command.blocks)
         if command.name in _MULTIBOOT:
             in_xen = f"{scope}|"
-        elif command.name in _LINUX and not _is_no_linux(command):
+        elif command.name in grub_config.LINUX_COMMANDS and not _is_no_linux(command):
             splices += _merge(command, arguments)
         elif command.name in _MODULE and in_xen == f"{scope}|":
             # Xen's first module is the kernel of dom0 (Xen, docs/misc/efi and multiboot)
@@ -182,27 +178,3 @@ def _searches_label(command: Command) -> bool:
     if command.name != "search":
         return command.name in ("search.fs_label", "search_label")
     return any(word in _LABEL_OPTIONS or _SHORT_L.fullmatch(word) for word in command.arguments)
-
-
-def _title(command: Command) -> str:
-    words = list(command.arguments)
-    takes_value = {"--class", "--users", "--hotkey", "--source", "--id", "$menuentry_id_option"}
-    at = 0
-    while at < len(words):
-        if words[at] in takes_value:
-            at += 2
-        elif words[at].startswith("--"):
-            at += 1
-        else:
-            return words[at]
-    return ""
-
-
-def _id(command: Command) -> str:
-    words = command.arguments
-    for word, following in zip(words, (*words[1:], ""), strict=True):
-        if word in _ID_OPTIONS:
-            return following
-        if word.startswith("--id="):
-            return word[5:]
-    return ""

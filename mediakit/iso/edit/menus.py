@@ -249,8 +249,7 @@ def _choices(menu: _Menu) -> list[Choice]:
         if menu.loader == GRUB:
             entries = [entry for entry in grubmenu.entries(text) if not entry.depth]
             found += [
-                Choice(e.id or e.title.replace(">", ">>"), (e.title, e.title.replace(">", ">>")))
-                for e in entries
+                Choice(e.title.replace(">", ">>") if e.id == e.title else e.id, (e.title,)) for e in entries
             ]
         elif menu.loader == SYSLINUX:
             found += [Choice(label, (title,)) for label, title in syslinuxmenu.entries(text)]

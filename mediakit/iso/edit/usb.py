@@ -22,7 +22,7 @@ from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
 from mediakit.formats.mbr import Mbr, MbrPartition
 from mediakit.iso.biosboot import BootImage
 from mediakit.iso.edit.changes import Patch
-from mediakit.iso.efiboot import EfiVolume
+from mediakit.iso.efivolume import EfiVolume
 from mediakit.iso.facts import ImageFacts
 from mediakit.iso.image import Image
 from mediakit.units import SECTOR, align_up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediakit.formats import grubscript
+from mediakit.iso.edit import grubscript
 
 SCRIPT = """\
 # linux /not/me
