@@ -32,7 +32,7 @@ from mediakit.iso.image import Image
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.stick.medium import TargetMedium, end_limit
 
-DONE, ALREADY, PLANNED, UNDONE = "done", "already", "planned", "undone"
+DONE, ALREADY, PLANNED, UNDONE, COMPACTED = "done", "already", "planned", "undone", "compacted"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def into(
             _copy(image, out)
     outcome = replace(_outcome(path, plan, notes), output=str(out))
     if compact:
-        return replace(outcome, result=DONE, bytes_written=out.stat().st_size, regions=())
+        return replace(outcome, result=COMPACTED, bytes_written=out.stat().st_size, regions=())
     return _with_history(outcome, out)
 
 
@@ -126,7 +126,7 @@ def compact_in_place(path: Path, request: Request, job: Job | None = None) -> Ou
             plan, notes = (None, []) if request.is_empty else _plan(image, request)
             _compact(image, plan, path, request, work)
     outcome = _outcome(path, plan, [*finished, *notes])
-    return replace(outcome, result=DONE, bytes_written=path.stat().st_size, regions=())
+    return replace(outcome, result=COMPACTED, bytes_written=path.stat().st_size, regions=())
 
 
 def undo_in_place(path: Path, *, expected: Device | None = None, job: Job | None = None) -> Outcome:

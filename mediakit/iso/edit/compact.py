@@ -84,6 +84,8 @@ def _argv(image: Image, source: Path, out: Path) -> list[str]:
 
 def _compare_boot(old: Image, new: Image) -> Iterator[str]:
     before, after = old.facts(), new.facts()
+    if after.is_truncated:
+        yield "its tables would say more than there is."
     if before.volume_id != after.volume_id:
         yield f"its label was “{before.volume_id}” and would be “{after.volume_id}”."
     for (name, route), (_, now) in zip(before.boot.items(), after.boot.items(), strict=True):

@@ -25,7 +25,7 @@ from mediakit.formats.rockridge import RockRidge
 from mediakit.formats.rockridge_build import Flavour
 from mediakit.iso.edit import naming
 from mediakit.iso.edit.naming import Style
-from mediakit.iso.tree import MAX_DIRECTORY_BYTES
+from mediakit.iso.nodes import MAX_DIRECTORY_BYTES
 
 Kind = Literal["file", "directory", "symlink", "other", "relocated"]
 

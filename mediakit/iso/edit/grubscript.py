@@ -66,12 +66,15 @@ def commands(text: str) -> list[Command]:
 
     def finish() -> str:
         """The words so far as a command, without keywords; returns its name."""
-        while words and words[0].text in _LEADERS:
-            keyword = words.pop(0)
+        first = 0
+        while first < len(words) and words[first].text in _LEADERS:
+            keyword = words[first]
+            first += 1
             if keyword.text in _OPENERS:
                 compounds.append(keyword.start)
             elif keyword.text in _CLOSERS and compounds:
                 compounds.pop()
+        del words[:first]
         if not words:
             return ""
         if words[0].text == "for":

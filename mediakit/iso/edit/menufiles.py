@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mediakit.errors import RefusedError
 from mediakit.formats.fat import Fat
 from mediakit.formats.reader import sub_reader
 from mediakit.iso.edit import grubmenu, syslinuxmenu
@@ -26,6 +27,7 @@ MAX_MENU_BYTES = 256 * KIB
 MAX_ALL_BYTES = 2 * MIB
 MAX_FILES = 300
 MAX_FOLDER_NAMES = 200
+_BY_HAND = "Change it by hand, and put it into the image with --add."
 SDBOOT_CONF = "/loader/loader.conf"
 _GRUB_NAMES = ("grub.cfg", "loopback.cfg", "grub-efi.cfg", "kernels.cfg")
 _GRUB_FOLDERS = (
@@ -92,8 +94,9 @@ class IsoVolume:
 
     def read(self, path: str) -> bytes | None:
         node = self._image.tree.find(path)
-        if node is None or node.kind != "file" or node.size_bytes > MAX_MENU_BYTES:
+        if node is None or node.kind != "file":
             return None
+        _check_size(path, node.size_bytes, MAX_MENU_BYTES)
         return self._image.read(path)
 
     def names(self, folder: str) -> list[str]:
@@ -117,8 +120,9 @@ class FatVolume:
 
     def read(self, path: str) -> bytes | None:
         entry = self.fat.find(path)
-        if entry is None or entry.is_directory or entry.size_bytes > MAX_MENU_BYTES:
+        if entry is None or entry.is_directory:
             return None
+        _check_size(path, entry.size_bytes, MAX_MENU_BYTES)
         return self.fat.read(path)
 
     def names(self, folder: str) -> list[str]:
@@ -165,11 +169,14 @@ class _Finder:
     def _add(self, volume: Volume, path: str, loader: str, root: str, *, is_top: bool) -> MenuFile | None:
         """A file that is there and was not seen yet."""
         key = (volume.name, volume.key(path))
-        if key in self.found or len(self.found) >= MAX_FILES:
+        if key in self.found:
             return None
         data = volume.read(path)
-        if data is None or b"\0" in data or len(data) > self._left:
+        if data is None or b"\0" in data:
             return None
+        if len(self.found) >= MAX_FILES:
+            raise RefusedError(f"The image has more than {MAX_FILES} boot menus.", _BY_HAND)
+        _check_size("All boot menus together", MAX_ALL_BYTES - self._left + len(data), MAX_ALL_BYTES)
         self._left -= len(data)
         file = MenuFile(volume, path, loader, root, is_top, decode(data))
         self.found[key] = file
@@ -196,6 +203,12 @@ class _Finder:
         file = self._add(volume, path, by.loader, root, is_top=is_top)
         if file is not None:
             self._follow(file, start)
+
+
+def _check_size(name: str, size_bytes: int, limit_bytes: int) -> None:
+    """Leaving out a menu in silence would make an edit look whole that is not."""
+    if size_bytes > limit_bytes:
+        raise RefusedError(f"{name}: {size_bytes} bytes are too many for a boot menu.", _BY_HAND)
 
 
 def _grub_roots(volume: Volume) -> Iterator[str]:

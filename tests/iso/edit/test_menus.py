@@ -178,3 +178,16 @@ def test_a_menu_in_a_full_efi_image_is_changed_in_its_own_clusters(tmp_path: Pat
     long = tuple(f"argument{number}" for number in range(400))
     with iso.open_image(path) as image, pytest.raises(RefusedError, match="EFI image"):
         menus.plan(image, MenuEdit(kernel_arguments=long), now=0)
+
+
+def test_a_menu_that_is_too_large_is_named_and_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "t/boot/grub").mkdir(parents=True)
+    (tmp_path / "t/boot/grub/grub.cfg").write_text("menuentry x { linux /k }\n" * 12000)
+    run.run(
+        ["xorriso", "-as", "mkisofs", "-quiet", "-r", "-o", tmp_path / "x.iso", tmp_path / "t"], timeout=60
+    )
+    with (
+        iso.open_image(tmp_path / "x.iso") as image,
+        pytest.raises(RefusedError, match="300000 bytes"),
+    ):
+        menus.plan(image, MenuEdit(kernel_arguments=("a",)), now=0)
