@@ -117,6 +117,9 @@ def test_other_tools_see_the_partitions(disc: Callable[[str, Path], Path], tmp_p
         start, size = image.extents("/boot/grub/efi.img")[0]
     table = run.run(["sfdisk", "--json", path], timeout=30).text
     assert f'"start": {start // 512},\n            "size": {size // 512},\n            "type": "ef"' in table
+    entries = [struct.unpack_from("<B3sB3sII", path.read_bytes(), 446 + 16 * n) for n in range(4)]
+    # EDK II takes no MBR in which partitions overlap; those of type 0 do not count
+    assert [(active, kind) for active, _, kind, *_ in entries] == [(0x80, 0), (0, 0xEF), (0, 0), (0, 0)]
     seen = run.run(["mdir", "-b", "-i", f"{path}@@{start}", "::/EFI/BOOT"], timeout=30).text
     assert "BOOTX64.EFI" in seen
     report = run.run(["xorriso", "-indev", path, "-report_system_area", "plain"], timeout=30).text
