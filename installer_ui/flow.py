@@ -86,6 +86,7 @@ def note(step: Step, draft: Draft, answer: Any) -> Draft:
             action=answer.offer.action,
             disk=answer.disk.path if answer.disk else draft.disk if draft.action == "fresh" else "",
             install_id=answer.engine.install_id if answer.engine else "",
+            continues=steps.continues(answer),
             keep_vms=True,
         )
     fields = {

@@ -36,6 +36,12 @@ STATES = {
     "trial": "a new version is on trial",
     "never_booted": "never started yet",
 }
+INTERRUPTED = {
+    "upgrade": "an upgrade to {version} was interrupted",
+    "repair": "a repair was interrupted",
+    "reinstall": "an installation of {version} was interrupted",
+    "fresh": "an installation of {version} was interrupted",
+}
 
 ORIGINS = {"local": "local", "custom": "custom", "shared": "shared"}
 SLOT_STATES = {
@@ -80,6 +86,9 @@ def vm_count(t: Catalogue, engine: Engine) -> str:
 def engine_text(t: Catalogue, engine: Engine) -> str:
     """One line about an Engine."""
     state = t.tr(STATES[engine.state]) if engine.state in STATES else engine.state
+    begun = engine.interrupted
+    if engine.state == "interrupted" and begun is not None and begun.action in INTERRUPTED:
+        state = t.tr(INTERRUPTED[begun.action], version=begun.version or "?")
     words = [
         t.tr("Engine {version} (build {build})", version=engine.version or "?", build=engine.build or "?"),
         state,

@@ -15,7 +15,7 @@ from installer_ui.widgets.bar import Bar
 from installer_ui.widgets.reader import Reader
 from mediakit.errors import CancelledError, MediakitError
 from mediakit.install.execute import Result
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import WHOLE_DISK, InstallPlan
 from mediakit.progress import Cancel, Event
 from mediakit.units import format_duration
 
@@ -119,7 +119,7 @@ class Work(Page):
         self.relabel()
 
     def _stop_text(self) -> str:
-        if self.draft.action in ("fresh", "reinstall"):
+        if self.draft.kind in WHOLE_DISK:
             return "If you stop now, this disk does not start until the installation is run again."
         return (
             "If you stop now, the Engine that was there stays as it is. You can go on later from this medium."

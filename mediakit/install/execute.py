@@ -18,11 +18,9 @@ from mediakit.errors import FormatError, RefusedError, UsageError
 from mediakit.install import journal, trust, windows
 from mediakit.install.fresh import Fresh
 from mediakit.install.payload import Image
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import WHOLE_DISK, InstallPlan
 from mediakit.install.upgrade import Places, Upgrade
 from mediakit.progress import Cancel, Event, Observer, ignore
-
-WHOLE_DISK = ("fresh", "reinstall")
 
 
 @dataclass(frozen=True)
@@ -99,6 +97,7 @@ def execute_live(
 def _run_fresh(work: Fresh) -> str:
     work.prepare()
     actions: dict[str, Callable[[], None]] = {
+        "check": work.check,
         "clear": work.clear,
         "table": work.table,
         "esp": work.make_esp,

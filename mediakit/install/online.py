@@ -242,7 +242,8 @@ class Online:
         device = devices.describe(self._disk, with_contents=False)
         machine = facts.machine()
         manifest = image.manifest if image is not None else None
-        disk = detect.look_at(replace(device, allowed=True, reason="", hint=""), machine, manifest)
+        ours = replace(device, allowed=True, reason="", hint="")
+        disk = detect.look_at(ours, machine, manifest, self._state)
         if not disk.engines:
             raise RefusedError(f"No Engine was recognised on {self._disk}.", "Boot the Engine medium.")
         if disk.engines[0].state == "trial" and action == "upgrade":

@@ -31,7 +31,13 @@ MANIFEST = Manifest(
     pv_driver="5.1",
     min_ram_bytes=GIB,
     min_disk_bytes=8 * GIB,
-    files=(ManifestFile("/engine/system.squashfs", 240 << 20, "0" * 64),),
+    files=(
+        ManifestFile("/engine/system.squashfs", 240 << 20, "0" * 64),
+        *(
+            ManifestFile(f"/engine/boot/{name}", 1 << 18, "0" * 64)
+            for name in ("core.img", "shimx64.efi", "grubx64.efi", "grub.cfg", "ENGINE.CER")
+        ),
+    ),
 )
 LICENCES = {
     "en": "END USER LICENCE AGREEMENT\n\n" + "You may use this software. " * 60,

@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 from installer_ui.app import InstallerApp
 from installer_ui.charge import Charge
 from installer_ui.screens.page import Page
+from mediakit.install.plan import InstallPlan
 
 SIZE = (80, 24)
 AppOn = Callable[..., InstallerApp]
@@ -177,3 +178,22 @@ async def test_an_interrupted_upgrade_is_preselected(app_on: AppOn) -> None:
         found = await to_found(pilot)
         option = found._option()  # type: ignore[attr-defined]
         assert option.offer.action == "continue"
+
+
+async def test_a_reinstall_that_was_cut_is_continued_with_the_settings_asked_and_the_vms_kept(
+    app_on: AppOn,
+) -> None:
+    """Without the settings the new Engine would have no password that anybody knows."""
+    app = app_on("reinstall-interrupted")
+    planned: list[InstallPlan] = []
+    plan = app.installation.plan
+    app.installation.plan = lambda choice: planned.append(plan(choice)) or planned[-1]  # type: ignore[method-assign,func-returns-value]
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("enter")
+        await settings(pilot)
+        await at(pilot, "Summary")
+        await pilot.press("enter")
+        await at(pilot, "Done")
+    assert (planned[-1].action, planned[-1].keep_vms) == ("reinstall", True)
+    assert app.draft.password_hash != "!"
