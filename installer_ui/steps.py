@@ -31,6 +31,7 @@ class Step(Enum):
     PASSWORD = "Administrator's password"
     NETWORK = "Network"
     ZONE = "Time zone"
+    KEYS = "Trust in this medium"
     SUMMARY = "Summary"
     WORK = "Progress"
     DONE = "Done"
@@ -56,6 +57,8 @@ class Draft:
     password_hash: str = field(default="!", repr=False)
     network: Network = field(default_factory=Network)
     zone: str = "UTC"
+    needs_keys: bool = False
+    trusts: bool = False
     mode: str = "normal"
 
     @property
@@ -75,7 +78,7 @@ def path(draft: Draft) -> tuple[Step, ...]:
         return (*FRONT, Step.KEEP, *SETTINGS, *END)
     if draft.kind in WHOLE_DISK:
         return (*FRONT, *SETTINGS, *END)  # disk and VMs were decided when it was begun
-    return (*FRONT, *END)
+    return (*FRONT, *((Step.KEYS,) if draft.needs_keys else ()), *END)
 
 
 def after(step: Step, draft: Draft) -> Step:

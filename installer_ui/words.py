@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from installer_ui.i18n import Catalogue
 from installer_ui.port import Medium
 from installer_ui.steps import Draft
+from mediakit.install import secureboot
 from mediakit.install.machine import Content, Detection, Disk, Machine, Offer
 from mediakit.install.machine import DetectedEngine as Engine
 from mediakit.install.plan import InstallPlan as Plan
@@ -145,6 +146,7 @@ def offer_details(t: Catalogue, offer: Offer, engine: Engine | None) -> str:
 def details_text(t: Catalogue, detection: Detection) -> str:
     """Everything that was found, to read."""
     lines = [f"# {t.tr('This machine')}", machine_text(t, detection.machine)]
+    lines += [t.sentence(words) for words in secureboot.standing(detection.machine) if words]
     if not detection.machine.cpu_ok:
         lines.append(t.tr("The processor cannot run Xen as Engine needs it."))
     for disk in detection.disks:

@@ -52,9 +52,13 @@ class Work(Page):
         self.set_interval(1.0, self._tick)
         self.run_worker(self._execute, thread=True, exit_on_error=False)
 
+    def _begin(self) -> Result:
+        trusts = self.draft.trusts
+        return self.installation.execute(self._plan, self._observe, self._cancel, trust_medium=trusts)
+
     def _execute(self) -> None:
         try:
-            ended = self.installation.execute(self._plan, self._observe, self._cancel)
+            ended = self._begin()
         except CancelledError as error:
             ended = Result("interrupted", str(error), time.monotonic() - self._started)
         except MediakitError as error:

@@ -15,20 +15,22 @@ from mediakit.engine.manifest import Manifest
 from mediakit.errors import MediakitError, SourceError
 from mediakit.formats import gpt, mbr
 from mediakit.install import evidence, facts, offers, windows
+from mediakit.install.bootloader import FOLDER
 from mediakit.install.machine import Content, DetectedEngine, Detection, Disk, Finding, Machine, Offer
-from mediakit.install.plan import HasManifest
+from mediakit.install.payload import Image
 from mediakit.progress import Event, Observer, ignore
 
 _APPLE = b"PM"
+_CERTIFICATE = f"{FOLDER}ENGINE.CER"
 
 
 def detect(
     disks: Iterable[str | os.PathLike[str]] | None = None,
-    image: HasManifest | None = None,
+    image: Image | None = None,
     observer: Observer = ignore,
 ) -> Detection:
     """Look at ``disks``, by default all of this machine's. SourceError for a path that is no disk."""
-    machine = facts.machine()
+    machine = facts.machine(certificate=certificate(image))
     found = (
         devices.list_devices(with_contents=False) if disks is None else [_described(path) for path in disks]
     )
@@ -38,6 +40,16 @@ def detect(
         observer(Event("phase", device.path, "detect", message=f"Looking at {device.path}"))
         looked.append(look_at(device, machine, manifest))
     return Detection(machine, tuple(looked))
+
+
+def certificate(image: Image | None) -> bytes | None:
+    """The certificate that the image's Engine is signed with; empty if it has none, None without an image."""
+    if image is None:
+        return None
+    try:
+        return image.read(_CERTIFICATE) if image.exists(_CERTIFICATE) else b""
+    except MediakitError:
+        return None
 
 
 def look_at(

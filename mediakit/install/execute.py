@@ -25,12 +25,16 @@ from mediakit.progress import Cancel, Event, Observer, ignore
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended: ``result`` is done, refused, failed, already or interrupted."""
+    """How it ended: ``result`` is done, refused, failed, already or interrupted.
+
+    ``exit_status`` is the error's own, where there was one that says more than ``result``.
+    """
 
     result: str
     reason: str = ""
     seconds: float = 0.0
     install_id: str = ""
+    exit_status: int | None = None
 
 
 def execute(

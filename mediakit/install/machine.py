@@ -160,7 +160,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine itself; ``firmware`` is bios or uefi."""
+    """The machine itself; ``firmware`` is bios or uefi, ``engine_key`` one of ``secureboot``'s words."""
 
     vendor: str
     model: str
@@ -170,6 +170,7 @@ class Machine:
     secure_boot: bool
     ram_bytes: int
     cpu_ok: bool
+    engine_key: str = ""
 
 
 @dataclass(frozen=True)

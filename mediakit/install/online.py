@@ -240,7 +240,7 @@ class Online:
 
     def _plan(self, action: str, image: EngineImage | None) -> InstallPlan:
         device = devices.describe(self._disk, with_contents=False)
-        machine = facts.machine()
+        machine = facts.machine(certificate=detect.certificate(image))
         manifest = image.manifest if image is not None else None
         ours = replace(device, allowed=True, reason="", hint="")
         disk = detect.look_at(ours, machine, manifest, self._state)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mediakit.engine.manifest import Manifest
 from mediakit.errors import RefusedError, UsageError
-from mediakit.install import offers, room
+from mediakit.install import offers, room, secureboot
 from mediakit.install.choice import Choice
 from mediakit.install.machine import Content, DetectedEngine, Detection, Disk, Offer
 from mediakit.units import format_size
@@ -45,7 +45,10 @@ class Step:
 
 @dataclass(frozen=True)
 class InstallPlan:
-    """A plan; ``already`` means that there is nothing to do. Serial and size are checked again."""
+    """A plan; ``already`` means that there is nothing to do. Serial and size are checked again.
+
+    ``attended`` says why somebody has to be there, and what they can do: an unattended run stops.
+    """
 
     id: str
     action: str
@@ -64,6 +67,7 @@ class InstallPlan:
     keep_vms: bool = False
     already: bool = False
     notes: tuple[str, ...] = ()
+    attended: tuple[str, ...] = ()
     choice: Choice = field(default_factory=lambda: Choice("", ""), repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +101,15 @@ class InstallPlan:
 
 def make_plan(detection: Detection, choice: Choice, image: HasManifest | None) -> InstallPlan:
     """The plan for a choice; RefusedError with the offer's own words when it is not possible."""
+    plan = _make(detection, choice, image)
+    obstacle = secureboot.obstacle(detection.machine)
+    is_here = plan.disk.startswith("/dev/")
+    if obstacle is None or not is_here or plan.already or plan.action == "rollback":
+        return plan
+    return replace(plan, notes=(*plan.notes, " ".join(obstacle)), attended=obstacle)
+
+
+def _make(detection: Detection, choice: Choice, image: HasManifest | None) -> InstallPlan:
     disk = detection.disk(choice.disk)
     if disk is None:
         raise UsageError(

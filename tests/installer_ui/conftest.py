@@ -11,6 +11,7 @@ import pytest
 from installer_ui.app import InstallerApp
 from installer_ui.steps import Draft
 from mediakit.engine.manifest import Manifest, ManifestFile
+from mediakit.engine.signature import SignatureCheck
 from mediakit.errors import RefusedError
 from mediakit.install.choice import Choice
 from mediakit.install.execute import Result
@@ -60,6 +61,8 @@ class Rehearsal:
         self.image = image
         self._licences = licences
         self.ended_by = ""
+        self.has_unreadable_keys = False
+        self.trusted_medium = False
         self.reported: Result | None = None
 
     @property
@@ -81,8 +84,17 @@ class Rehearsal:
     def plan(self, choice: Choice) -> InstallPlan:
         return make_plan(self._detection, choice, self.image)
 
-    def execute(self, plan: InstallPlan, observer: Observer, cancel: Cancel) -> Result:
+    def needs_medium_keys(self, plan: InstallPlan) -> bool:
+        return self.has_unreadable_keys and plan.action in ("upgrade", "repair")
+
+    def medium_key(self) -> SignatureCheck:
+        return SignatureCheck("good", "E7620F1842B4E81F", "public test key")
+
+    def execute(
+        self, plan: InstallPlan, observer: Observer, cancel: Cancel, *, trust_medium: bool = False
+    ) -> Result:
         """Show each step; nothing is written."""
+        self.trusted_medium = trust_medium
         for step in plan.steps:
             cancel.check()
             observer(Event("phase", plan.disk, step.key, total_bytes=step.bytes, message=step.what))

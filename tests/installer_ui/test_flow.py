@@ -11,6 +11,8 @@ from textual.widgets import Input, Static
 from installer_ui.app import InstallerApp
 from installer_ui.charge import Charge
 from installer_ui.screens.page import Page
+from mediakit.engine.signature import SignatureCheck
+from mediakit.errors import TrustError
 from mediakit.install.plan import InstallPlan
 
 SIZE = (80, 24)
@@ -197,3 +199,56 @@ async def test_a_reinstall_that_was_cut_is_continued_with_the_settings_asked_and
         await at(pilot, "Done")
     assert (planned[-1].action, planned[-1].keep_vms) == ("reinstall", True)
     assert app.draft.password_hash != "!"
+
+
+async def test_the_mediums_keys_cost_a_typed_word(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    app.installation.has_unreadable_keys = True  # type: ignore[attr-defined]
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("enter")
+        trust = await at(pilot, "Trust")
+        assert "E7620F1842B4E81F" in screen_text(app)
+        await pilot.press("enter", *"yes", "enter")
+        await pilot.pause()
+        assert pilot.app.screen is trust and "not the word" in screen_text(app)
+        await pilot.press("escape")
+        await at(pilot, "Found")
+        await pilot.press("enter")
+        await at(pilot, "Trust")
+        await pilot.press(*"TRUST", "enter")
+        await at(pilot, "Summary")
+        await pilot.press("enter")
+        await at(pilot, "Done")
+    assert app.installation.trusted_medium  # type: ignore[attr-defined]
+
+
+async def test_without_need_nobody_is_asked_for_keys_and_none_are_trusted(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("enter")
+        await at(pilot, "Summary")
+        await pilot.press("enter")
+        await at(pilot, "Done")
+    assert not app.installation.trusted_medium  # type: ignore[attr-defined]
+
+
+async def test_a_medium_that_nobody_can_trust_is_refused_before_the_word(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    app.installation.has_unreadable_keys = True  # type: ignore[attr-defined]
+
+    def refuse() -> SignatureCheck:
+        raise TrustError("The medium's manifest is not signed.", "Use a medium from your Engine's maker.")
+
+    app.installation.medium_key = refuse  # type: ignore[method-assign]
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("enter")
+        await at(pilot, "Pause")
+        assert "not signed" in screen_text(app)
+
+
+def screen_text(app: InstallerApp) -> str:
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
