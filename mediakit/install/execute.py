@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from mediakit.block import devices
 from mediakit.block.target import Target, open_target
@@ -72,30 +70,6 @@ def execute(
             run_upgrade(Upgrade(places, plan, image, observer, cancel))
             install_id = plan.install_id
     return Result("done", "", time.monotonic() - started, install_id)
-
-
-def execute_live(
-    plan: InstallPlan,
-    image: Image | None,
-    partitions: dict[str, str],
-    state_mount: Path,
-    observer: Observer = ignore,
-    cancel: Cancel | None = None,
-) -> Result:
-    """The same inside the running Engine: ``partitions`` name → device of ESP and slots, none in use."""
-    started = time.monotonic()
-    _check_image(plan, image)
-    with ExitStack() as stack:
-        opened = {
-            name: stack.enter_context(open_target(path, partition=True)) for name, path in partitions.items()
-        }
-        whole = {name: windows.Window(target, 0, target.size_bytes) for name, target in opened.items()}
-        slots = {slot: whole[name] for slot, name in windows.SLOT_NAMES.items() if name in whole}
-        places = Places(whole[windows.ESP], slots, None, state_mount)
-        if image is not None and plan.action != "rollback":
-            trust.check_with_keys(image, trust.running_keys())
-        run_upgrade(Upgrade(places, plan, image, observer, cancel or Cancel()))
-    return Result("done", "", time.monotonic() - started, plan.install_id)
 
 
 def _run_fresh(work: Fresh) -> str:

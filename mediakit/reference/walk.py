@@ -17,13 +17,15 @@ from mediakit.vm.deadline import Deadline, DeadlineError
 from mediakit.vm.serial import Serial
 
 PAGE = re.compile(r"Screen (\d)(?:, part (\d+) of (\d+))?\s*\n\s*(\S[^\n]*)")
+LOOKED = re.compile(r"What was found(?![\s\S]*Looking at the disks)[\s\S]*(\([ *]\)|could not be looked at)")
+"""Screen 5 with a result: a choice that can be taken, or why there is none; not while it still looks."""
 READY = re.compile(r"ENGINE-(READY|DEGRADED) (\{[^\n\r]*\})")
 
 
 class Console(Protocol):
     """A machine's screen and keyboard, or its serial line."""
 
-    def wait_screen(self, pattern: str, deadline: Deadline) -> str: ...
+    def wait_screen(self, pattern: str | re.Pattern[str], deadline: Deadline) -> str: ...
     def wait_still(self, deadline: Deadline) -> str: ...
     def press(self, *names: str) -> None: ...
     def type(self, text: str) -> None: ...
@@ -72,6 +74,8 @@ class Walk:
         if match is None:
             raise WalkError("The screen shows no page of the installer.", text)
         title = match[4].strip()
+        if title.startswith("What was found"):
+            text = self.console.wait_screen(LOOKED, deadline)
         if not title.startswith("Progress"):
             self.console.wait_still(deadline)
         return text, title
@@ -102,7 +106,9 @@ class Walk:
                     raise deadline.error("the page after the keyboard", early.hint) from early
 
     def found(self, deadline: Deadline) -> None:
-        text = self.console.wait_screen(self.person.action or r"Fresh install|Upgrade to|Repair", deadline)
+        text = self.console.wait_screen(self.person.action or LOOKED, deadline)
+        if "could not be looked at" in text:
+            raise WalkError("The installer could not look at the disks.", text)
         if self.person.action:
             for _ in range(_rows_down(text, self.person.action)):
                 self.console.press("down")

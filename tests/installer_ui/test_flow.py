@@ -252,3 +252,21 @@ async def test_a_medium_that_nobody_can_trust_is_refused_before_the_word(app_on:
 def screen_text(app: InstallerApp) -> str:
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def test_the_notice_draws_only_what_has_changed(app_on: AppOn, tmp_path: Path) -> None:
+    """On a serial line the same again every second would be most of what it can carry."""
+    app, other = app_on("engine-5.0"), Charge(tmp_path, "/dev/tty1")
+    app.charge = Charge(tmp_path, "/dev/ttyS0")
+    assert other.take()
+    async with app.run_test(size=SIZE) as pilot:
+        notice = await at(pilot, "Notice")
+        drawn: list[str] = []
+        notice.put = lambda ident, content: drawn.append(content)  # type: ignore[method-assign]
+        for _ in range(5):
+            notice._look()  # type: ignore[attr-defined]
+        assert not drawn
+        other.begin()
+        for _ in range(5):
+            notice._look()  # type: ignore[attr-defined]
+        assert len(drawn) == 2 and "working" in drawn[1]
