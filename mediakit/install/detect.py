@@ -114,6 +114,7 @@ def _engine(
         slot_room=known.inactive_bytes,
         can_write=can_write,
         room=known.room,
+        unreadable=known.unreadable,
     )
     return DetectedEngine(
         install_id=str(known.receipt.get("install_id", "")),

@@ -45,6 +45,7 @@ class EngineEvidence:
     inactive_bytes: int = 0
     room: Room = field(default_factory=Room)
     is_state_read: bool = False
+    is_state_dirty: bool = False
 
     @property
     def good(self) -> Slot | None:
@@ -55,6 +56,13 @@ class EngineEvidence:
     def pending_action(self) -> str:
         """The action that was interrupted, or nothing."""
         return str(self.pending.plan.get("action", "")) if self.pending else ""
+
+    @property
+    def unreadable(self) -> str:
+        """What a new system would take over and cannot; a state with a waiting journal may yet be read."""
+        if not self.environment.get("good"):
+            return "The Engine's boot choice cannot be read."
+        return "" if self.is_state_read or self.is_state_dirty else "The Engine's settings cannot be read."
 
     @property
     def interrupted(self) -> Interrupted | None:
@@ -110,7 +118,7 @@ def look(target: Target, state_mount: Path | None = None) -> EngineEvidence | No
         facts.room = room.of_mounted(facts.room, state_mount, facts.environment.get("good", ""))
     if windows.VMS in found:
         _look_at_vms(facts, target, found[windows.VMS][1])
-    if facts.pending is not None and _is_finished(facts, target):
+    if facts.pending is not None and (_is_finished(facts, target) or _has_run(facts, found)):
         facts.pending = None
     if facts.pending is not None:
         facts.evidence.append(f"The journal says that “{facts.pending_action}” was interrupted.")
@@ -161,6 +169,25 @@ def _is_finished(facts: EngineEvidence, target: Target) -> bool:
     return slot in (facts.environment.get("try"), facts.environment.get("good"))
 
 
+def _has_run(facts: EngineEvidence, found: dict[str, tuple[int, Window]]) -> bool:
+    """Whether an install that is to make the VM store anew is older than what lies in it: going on would
+    destroy that. A store that was never written, half made, or never mounted holds nothing."""
+    assert facts.pending is not None
+    plan = facts.pending.plan
+    if plan.get("action") not in ("fresh", "reinstall") or plan.get("keep_vms") or windows.VMS not in found:
+        return False
+    window = found[windows.VMS][1]
+    keys = plan.get("keys")
+    step = keys.index("vms") + 1 if isinstance(keys, list) and "vms" in keys else 0
+    is_half_made = step in facts.pending.begun and step not in facts.pending.done
+    if is_half_made or is_blank(window):
+        return False
+    try:
+        return bool(ext4.read(window.reader).last_mounted)
+    except MediakitError:
+        return True
+
+
 def _look_at_state(facts: EngineEvidence, target: Target, found: dict[str, tuple[int, Window]]) -> None:
     files: dict[str, bytes] = {}
     if windows.STATE in found:
@@ -168,6 +195,7 @@ def _look_at_state(facts: EngineEvidence, target: Target, found: dict[str, tuple
         try:
             superblock = ext4.read(window.reader)
             facts.was_booted = bool(superblock.last_mounted)
+            facts.is_state_dirty = superblock.needs_recovery
             if superblock.needs_recovery:
                 what = "The state was not closed cleanly: what is read of it may be stale."
                 facts.findings.append(Finding("note", what, "The Engine repairs it at its next start."))

@@ -63,7 +63,8 @@ def fresh(
 @dataclass(frozen=True)
 class Known:
     """What the offers of one Engine depend on; ``slot_room`` is the inactive slot's size, ``pending`` an
-    interrupted action, ``can_write`` whether the disk may be written at all."""
+    interrupted action, ``can_write`` whether the disk may be written at all, ``unreadable`` says
+    what a new system would have to take over and cannot."""
 
     version: str
     build: int
@@ -75,6 +76,7 @@ class Known:
     slot_room: int
     can_write: Offer
     room: Room | None = None
+    unreadable: str = ""
 
 
 def engine_offers(known: Known, fresh_offer: Offer, manifest: Manifest | None) -> tuple[Offer, ...]:
@@ -113,6 +115,8 @@ def _new_system(
     if not known.version:
         reason = "It cannot be told which version this Engine is."
         return Offer(action, False, reason, "Reinstall it; the VMs can be kept.")
+    if known.unreadable:
+        return Offer(action, False, known.unreadable, "Reinstall it; the VMs can be kept.")
     verdict = judge(known, manifest)
     if not verdict.allowed:
         return Offer(action, False, verdict.reason, verdict.way_forward)

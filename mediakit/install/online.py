@@ -250,7 +250,8 @@ class Online:
         disk = detect.look_at(ours, machine, manifest, self._state)
         if not disk.engines:
             raise RefusedError(f"No Engine was recognised on {self._disk}.", "Boot the Engine medium.")
-        if disk.engines[0].state == "trial" and action == "upgrade":
+        slots = disk.engines[0].slots
+        if action == "upgrade" and any(slot.name == self._slot and slot.state == "trial" for slot in slots):
             raise RefusedError(
                 "This Engine is on trial: another update has to wait until it calls itself good.",
                 "Restart, or try again in some minutes.",

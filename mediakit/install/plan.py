@@ -85,6 +85,7 @@ class InstallPlan:
     def to_journal(self) -> dict[str, Any]:
         """What the journal keeps: the plan and what continuing it needs; never a secret."""
         return self.to_json() | {
+            "keys": [step.key for step in self.steps],
             "slot": self.slot,
             "install_id": self.install_id,
             "version": self.version,

@@ -289,3 +289,17 @@ def test_a_full_state_is_refused_by_what_the_kernel_says(machine: Machine, mediu
         run.run(["sync", "-f", str(machine.state)], timeout=30)
         log.unlink()
         assert machine.online().install(image).result == "done"
+
+
+def test_after_a_trial_that_did_not_hold_another_update_goes_through(
+    machine: Machine, medium_with_code: Path
+) -> None:
+    """The boot choice keeps saying what was tried, so that the old Engine can say why it is back."""
+    with fakes.open_medium(medium_with_code) as image:
+        machine.online().install(image)
+        machine.set_environment(tries="0")  # every boot of slot b was used up, and a runs
+        assert machine.online().install(image).result == "done"
+        assert machine.environment()["tries"] == "3"
+        machine.runs("b")
+        with pytest.raises(RefusedError, match="on trial"):
+            machine.online().install(image)

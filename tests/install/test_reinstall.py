@@ -11,7 +11,7 @@ from mediakit.block.target import open_target
 from mediakit.engine.manifest import SYSTEM_PATH
 from mediakit.errors import RefusedError, TrustError
 from mediakit.formats import gpt, mbr
-from mediakit.install import journal, windows
+from mediakit.install import bootenv, journal, windows
 from mediakit.install.choice import Choice, Settings
 from mediakit.install.detect import detect
 from mediakit.install.execute import execute
@@ -297,3 +297,20 @@ def test_an_engine_that_has_run_is_never_said_to_be_half_installed(installed: Pa
     with open_target(installed) as target:
         target.write(state.start + 1024 + 0x88, b"/engine/state\0")
     assert engine_on(installed).interrupted is None
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_store_that_was_used_since_is_never_made_anew_by_going_on(installed: Path, used: bool) -> None:
+    """The journal still says that a fresh install is under way; the VM store was mounted meanwhile."""
+    with open_target(installed) as target:
+        found = {name: place for name, (_, place) in windows.partitions(target).items()}
+        esp, store = found["engine-esp"], found["engine-vms"]
+        book = journal.Journal.locate(target, esp.start, esp.size_bytes)
+        bootenv.update(target, esp.start, esp_size=esp.size_bytes, whole_a="0")
+        for record in range(book.used_records() - 4, book.used_records()):
+            target.zero(book._place + journal.PLAN_BYTES + record * 512, 512)
+        target.zero(0, mbr.BOOT_CODE_BYTES)
+        if used:
+            target.write(store.start + 1024 + 0x88, b"/engine/vms\0")
+    engine = engine_on(installed)
+    assert (engine.interrupted is None) is used

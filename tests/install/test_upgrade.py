@@ -344,3 +344,23 @@ def test_an_older_recording_without_room_and_interruption_still_loads(
         assert make_plan(older, Choice("upgrade", str(installed)), image).steps
         with pytest.raises(RefusedError):
             make_plan(older, Choice("continue", str(installed)), image)
+
+
+@pytest.mark.parametrize(
+    ("name", "offset", "says"), [("engine-esp", 0, "boot choice"), ("engine-state", 1024, "settings")]
+)
+def test_an_engine_whose_settings_or_boot_choice_are_lost_is_not_begun_with(
+    installed: Path, medium_51: Path, name: str, offset: int, says: str
+) -> None:
+    """It would stop midway, with the other slot written over."""
+    with open_target(installed) as target:
+        windows.partitions(target)[name][1].zero(offset, 65536)
+    before = fakes.digest(installed, 0, fakes.DISK_BYTES)
+    engine = engine_on(installed, medium_51)
+    offer = engine.offer("upgrade")
+    assert not offer.allowed and offer.way_forward
+    assert says in offer.reason or "which version" in offer.reason
+    with pytest.raises(RefusedError):
+        act(installed, medium_51)
+    assert fakes.digest(installed, 0, fakes.DISK_BYTES) == before
+    assert engine.offer("reinstall").allowed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -13,6 +14,7 @@ from installer_ui.charge import Charge
 from installer_ui.screens.page import Page
 from mediakit.engine.signature import SignatureCheck
 from mediakit.errors import TrustError
+from mediakit.install.machine import Room
 from mediakit.install.plan import InstallPlan
 
 SIZE = (80, 24)
@@ -270,3 +272,23 @@ async def test_the_notice_draws_only_what_has_changed(app_on: AppOn, tmp_path: P
         for _ in range(5):
             notice._look()  # type: ignore[attr-defined]
         assert len(drawn) == 2 and "working" in drawn[1]
+
+
+async def test_vms_that_cannot_be_kept_say_why_before_anything_else_is_asked(app_on: AppOn) -> None:
+    app = app_on("engine-5.0")
+    found = app.installation.probe(lambda event: None)
+    small = Room(314572800, 1048576, 1 << 20, 1 << 20, 1 << 30, 1 << 36)
+    engine = replace(found.disks[0].engines[0], room=small)
+    disk = replace(found.disks[0], engines=(engine,))
+    app.installation._detection = replace(found, disks=(disk,))  # type: ignore[attr-defined]
+    async with app.run_test(size=SIZE) as pilot:
+        await to_found(pilot)
+        await pilot.press("down", "down", "enter")
+        keep = await at(pilot, "Keep")
+        assert "the slots beside the kept VM store have 1.00 MiB" in " ".join(screen_text(app).split())
+        await pilot.press("enter")
+        await pilot.pause()
+        assert pilot.app.screen is keep and "Save the VMs elsewhere" in screen_text(app)
+        await pilot.press("down", "enter")
+        await at(pilot, "Host")
+    assert not app.draft.keep_vms

@@ -79,6 +79,10 @@ async def look(pilot: Pilot[int], page: Page, *keys: str) -> str:
     """The text of ``page`` after ``keys``."""
     pilot.app.push_screen(page)
     await pilot.pause()
+    own = [worker for worker in pilot.app.workers if worker.node is page]
+    if own:  # what it does in the background belongs on the picture
+        await pilot.app.workers.wait_for_complete(own)
+        await pilot.pause()
     for line in (page.keys_text(), page.next_text(), page.title_text()):
         assert len(line) <= COLUMNS - 4, f"cut off: {line}"
     for key in keys:
