@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mediakit.block.target import open_target
+from mediakit.block.target import Target, open_target
 from mediakit.engine.manifest import SYSTEM_PATH
 from mediakit.errors import RefusedError, TrustError
 from mediakit.formats import gpt, mbr
@@ -314,3 +316,35 @@ def test_a_store_that_was_used_since_is_never_made_anew_by_going_on(installed: P
             target.write(store.start + 1024 + 0x88, b"/engine/vms\0")
     engine = engine_on(installed)
     assert (engine.interrupted is None) is used
+
+
+@pytest.mark.parametrize("writes", [1, 2, 4, 7, 12, 20, 33])
+def test_a_cut_after_any_write_leaves_the_old_engine_or_one_that_the_medium_goes_on_with(
+    installed: Path, medium_51: Path, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside a step too: half a boot partition, half a slot."""
+    before, left = hash_of(installed, "engine-vms"), [writes]
+
+    def counted(original: Callable[..., None]) -> Callable[..., None]:
+        def act(*words: Any) -> None:
+            if left[0] == 0:
+                raise PlugPulled
+            left[0] -= 1
+            original(*words)
+
+        return act
+
+    with monkeypatch.context() as patched:
+        for name in ("write", "zero"):
+            patched.setattr(Target, name, counted(getattr(Target, name)))
+        with pytest.raises(PlugPulled):
+            reinstall(installed, medium_51, keep_vms=True)
+    assert hash_of(installed, "engine-vms") == before
+    with fakes.open_medium(medium_51) as image:
+        disk = detect([installed], image).disks[0]
+    (engine,) = disk.engines
+    assert engine.offer("reinstall").allowed
+    assert not can_boot(installed) or engine.state != "damaged"
+    reinstall(installed, medium_51, keep_vms=True)
+    assert can_boot(installed) and engine_on(installed).version == "5.1"
+    assert hash_of(installed, "engine-vms") == before
