@@ -168,12 +168,23 @@ def choose_install(serial: Serial, deadline: Deadline, looked: Callable[[], obje
     return text
 
 
-def choose_entry(serial: Serial, label: str, deadline: Deadline) -> None:
-    """Screen 1: go down to the entry that holds ``label`` and choose it."""
-    serial.wait_screen(r"Install Engine \S+", deadline)
-    while not any(label in row for row in serial.marked()):
-        _next_entry(serial, deadline)
-    serial.press("enter")
+def choose_entry(console: Console, label: str, deadline: Deadline) -> None:
+    """Screen 1: go down to the entry that holds ``label`` and choose it. GRUB stars the chosen one;
+    a key that came too early is pressed again."""
+    text = console.wait_screen(r"\*Install Engine \S+", deadline)
+    while label not in (row := _starred(text)):
+        console.press("down")
+        try:
+            text = console.wait_screen(rf"\*(?!{re.escape(row)})\w", Deadline(5, scale=1))
+        except DeadlineError as early:
+            if deadline.is_over:
+                raise deadline.error(f"the entry “{label}” of the boot menu", early.hint) from early
+    console.press("enter")
+
+
+def _starred(text: str) -> str:
+    found = re.search(r"\*(\w[^\n]*)", text)
+    return found[1] if found else ""
 
 
 def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dict[str, Any]:
@@ -183,13 +194,6 @@ def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dic
     if match[1] != word:
         raise WalkError(f"The Engine says ENGINE-{match[1]}, not ENGINE-{word}.", match[2])
     return document
-
-
-def _next_entry(serial: Serial, deadline: Deadline) -> None:
-    """One row down; at the last one this ends with the deadline's error, which shows the menu."""
-    before = serial.marked()
-    serial.press("down")
-    serial.wait_until(lambda _: serial.marked() not in ([], before), "the next entry of the menu", deadline)
 
 
 def _rows_down(text: str, label: str) -> int:
