@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from mediakit.block import devices
@@ -143,20 +142,12 @@ def write_all(fleet: Fleet, sticks: Sequence[Prepared]) -> list[Outcome]:
 
 
 def same_disk(source: Source, device: Device) -> bool:
-    """Whether the image is on the very disk that is to be written, or is that disk."""
-    image = devices.describe(source.path, with_contents=False)
-    if image.number == device.number:
-        return True
-    if not image.is_file:
-        return f"{image.sysfs_path}/".startswith(f"{device.sysfs_path}/")
-    if device.is_file:
-        return False
-    home = str(Path(source.path).resolve())
-    return any(point != "/" and home.startswith(point.rstrip("/") + "/") for point in device.mounts)
+    """Whether the image, or the packed file it comes from, lies on what is to be written, or is that."""
+    return any(devices.has_file(device, path) for path in (source.path, source.origin))
 
 
 def _refuse(source: Source, device: Device, options: Options) -> None:
-    if same_disk(source, device):
+    if "/" not in device.mounts and same_disk(source, device):
         raise RefusedError(f"The image lies on {device.path} itself.", "Copy the image elsewhere first.")
     if not device.allowed:
         raise RefusedError(device.reason, device.hint)

@@ -12,6 +12,7 @@ from mediakit import run
 from mediakit.block import safety, usage
 from mediakit.block.devices import describe, list_devices
 from mediakit.block.safety import Use, judge
+from mediakit.block.stack import Shared
 from mediakit.block.target import create_file, open_target
 from mediakit.block.usage import Usage
 from mediakit.errors import RefusedError
@@ -93,7 +94,7 @@ def test_swap_in_use_is_refused(loop: str, tmp_path: Path) -> None:
     assert describe(loop).allowed
     if run.run(["swapon", loop], timeout=20, check=False).status:
         now = Usage(swaps=frozenset({"7:0"}))  # a kernel without swap: the judgement alone
-        assert safety.use_of(["7:0"], now)[1]
+        assert safety.use_of(Shared(("7:0",), (), ()), now).is_swap
         return
     try:
         assert "swap" in describe(loop).reason
@@ -143,17 +144,6 @@ def test_each_refusal_says_why_and_what_to_do(use: Use, words: str) -> None:
 
 def test_an_idle_disk_is_allowed() -> None:
     assert judge("/dev/sdx", Use(size_bytes=MIB)).allowed
-
-
-def test_a_mounted_loop_device_marks_the_disk_that_holds_its_file() -> None:
-    now = Usage(
-        mounts={"8:1": ("/run/live",), "7:0": ("/",), "9:9": ("/other",)},
-        loops={"7:0": "/run/live/root.squashfs"},
-    )
-    mounts, *_ = safety.use_of(["8:0", "8:1"], now)
-    assert mounts == ("/run/live", "/")
-    assert "running system" in judge("/dev/sda", Use(mounts=mounts)).reason
-    assert safety.use_of(["9:9"], now)[0] == ("/other",)
 
 
 def test_mountinfo_is_read_with_its_escapes() -> None:

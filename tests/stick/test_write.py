@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -297,6 +298,33 @@ def test_the_image_itself_is_never_a_target(isos: dict[str, Path], write: Write,
     linked.hardlink_to(copy)
     with pytest.raises(RefusedError, match="itself"):
         write(copy, linked)
+
+
+def test_a_packed_image_is_not_overwritten_by_what_comes_out_of_it(
+    isos: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    packed = tmp_path / "x.iso.xz"
+    packed.write_bytes(lzma.compress(isos["mbr"].read_bytes(), preset=0))
+    (tmp_path / "other.img").hardlink_to(packed)
+    before = packed.read_bytes()
+    for target in (packed, tmp_path / "other.img"):
+        with pytest.raises(RefusedError, match="itself"):
+            write(packed, target)
+    assert packed.read_bytes() == before
+
+
+@pytest.mark.root
+def test_a_loop_device_made_of_the_image_is_never_a_target(
+    isos: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    image = tmp_path / "x.iso"
+    image.write_bytes(isos["grub"].read_bytes())
+    loop = tool("losetup", "-f", "--show", image).strip()
+    try:
+        with pytest.raises(RefusedError, match="itself"):
+            write(image, describe(loop), wipe=(describe(loop).identity,))
+    finally:
+        tool("losetup", "-d", loop)
 
 
 @pytest.mark.root
