@@ -110,6 +110,16 @@ def describe(path: str | os.PathLike[str], *, with_contents: bool = True) -> Dev
     return _device(str(real), node, usage.snapshot(), _udev_properties(node), with_contents)
 
 
+def place_of(path: str) -> tuple[str, int, int]:
+    """(its disk's sysfs directory, first byte, size in bytes) of a partition, as the kernel uses it now.
+
+    UsageError for what is no device.
+    """
+    node = Path(describe(path, with_contents=False).sysfs_path)
+    start, size = (sysfs.number(node / name) * SECTOR for name in ("start", "size"))
+    return str(sysfs.whole_disk(node)), start, size
+
+
 def has_file(device: Device, path: str | os.PathLike[str]) -> bool:
     """Whether writing ``device`` would overwrite ``path``, an image or a device, or the disk it lies on."""
     now = usage.snapshot()
