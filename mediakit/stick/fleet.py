@@ -15,7 +15,7 @@ from typing import Any
 from mediakit.block import devices
 from mediakit.block.devices import Device
 from mediakit.block.target import Target, open_target
-from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError
+from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError, UsageError
 from mediakit.formats import gpt
 from mediakit.progress import Cancel, Event, Observer
 from mediakit.stick import data, tables
@@ -93,7 +93,7 @@ class Fleet:
 
 def image_shape(source: Source) -> ImageShape:
     """What plans need to know of ``source``."""
-    head = source.reader(0, min(tables.HEAD_BYTES, source.size_bytes)).ljust(tables.HEAD_BYTES, b"\0")
+    head = source.block(0).ljust(tables.HEAD_BYTES, b"\0")
     return ImageShape(
         source.name, source.size_bytes, head, gpt.read(source.reader, source.size_bytes, SECTOR).gpt
     )
@@ -103,16 +103,14 @@ def prepare(source: Source, device: Device, options: Options) -> Prepared:
     """Judge and plan one stick without changing it; RefusedError says why it is not written."""
     _refuse(source, device, options)
     with open_target(device.path, expected=device, writable=False) as target:
-        state = gpt.read(target.reader, target.size_bytes, SECTOR)
-        found = tables.find_data(state, target.read(0, SECTOR))
-        if found is not None and (found.end > target.size_bytes or not data.is_usable(target, found)):
-            found = None
+        located = data.locate(target)
+        is_usable = located is not None and data.is_usable(target, located.span)
         stick = StickShape(
             device.path,
             device.size_bytes,
             device.sector_bytes,
-            found,
-            tables.data_guid(state) if found else None,
+            located if is_usable else None,
+            located is not None and not is_usable,
             tuple(content.what or content.kind for content in device.contents),
         )
         plan = make_plan(image_shape(source), stick, with_data=options.with_data)
@@ -121,6 +119,8 @@ def prepare(source: Source, device: Device, options: Options) -> Prepared:
 
 def write_all(fleet: Fleet, sticks: Sequence[Prepared]) -> list[Outcome]:
     """Write every stick at the same time; outcomes in the same order, errors inside them."""
+    if len({(stick.device.is_file, stick.device.number) for stick in sticks}) != len(sticks):
+        raise UsageError("The same target is named twice.", "Name each stick once.")
     outcomes: list[Outcome | None] = [None] * len(sticks)
 
     def work(number: int) -> None:
@@ -138,7 +138,13 @@ def write_all(fleet: Fleet, sticks: Sequence[Prepared]) -> list[Outcome]:
                 thread.join(0.2)
             except KeyboardInterrupt:
                 fleet.cancel.set()
-    return [outcome for outcome in outcomes if outcome is not None]
+    return [outcome or _unfinished(stick) for outcome, stick in zip(outcomes, sticks, strict=True)]
+
+
+def _unfinished(stick: Prepared) -> Outcome:
+    """For a thread that ended by a fault of ours: no stick goes without a word."""
+    error = DeviceError(f"{stick.device.path}: the writing ended unexpectedly.", "Write it again.")
+    return Outcome(stick.device.path, stick.device.serial, "failed", stick.plan.total_bytes, error=error)
 
 
 def same_disk(source: Source, device: Device) -> bool:

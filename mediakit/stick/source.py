@@ -66,6 +66,7 @@ class Source:
         self._whole = hashlib.sha256()
         self._part = hashlib.sha256()
         self._parts: list[str] = []
+        self._seen: dict[int, bytes] = {}
         self.watchers: list[Watcher] = []
 
     @property
@@ -77,7 +78,7 @@ class Source:
         with self._lock:
             data = self._kept.get(index)
             if data is None:
-                data = self._kept[index] = self._read(index)
+                data = self._kept[index] = self._same(index, self._read(index))
                 while len(self._kept) > _KEPT_BLOCKS:
                     self._kept.popitem(last=False)
             if index == self._next:
@@ -91,6 +92,13 @@ class Source:
         with self._lock:
             last = [self._part.hexdigest()] if self.size_bytes % DIGEST_BYTES else []
             return Digests(self._whole.hexdigest(), (*self._parts, *last))
+
+    def _same(self, index: int, data: bytes) -> bytes:
+        """``data``, if it is what was read before: what was judged, written and compared is one thing."""
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        if self._seen.setdefault(index, digest) != digest:
+            raise SourceError(f"{self.name} changed while it was read, in MiB {index}.", "Write it again.")
+        return data
 
     def _read(self, index: int) -> bytes:
         offset = index * BLOCK_BYTES
