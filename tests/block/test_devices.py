@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +63,23 @@ def test_a_mounted_disk_and_the_file_behind_it_are_refused(loop: str, tmp_path: 
     finally:
         run.run(["umount", str(place)], timeout=20)
     assert describe(loop).allowed
+
+
+@pytest.mark.root
+def test_another_name_of_a_disk_in_use_hides_nothing(loop: str, tmp_path: Path) -> None:
+    run.run(["mke2fs", "-q", loop], timeout=30)
+    node, link, place = tmp_path / "node", tmp_path / "by-id", tmp_path / "place"
+    os.mknod(node, 0o600 | stat.S_IFBLK, Path(loop).stat().st_rdev)
+    link.symlink_to(node)
+    place.mkdir()
+    run.run(["mount", loop, str(place)], timeout=20)
+    try:
+        for name in (node, link):
+            assert "mounted" in describe(name).reason
+            with pytest.raises(RefusedError), open_target(name):
+                pass
+    finally:
+        run.run(["umount", str(place)], timeout=20)
 
 
 @pytest.mark.root

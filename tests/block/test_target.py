@@ -51,6 +51,31 @@ def test_any_offset_and_any_size_lands_where_it_should(tmp_path: Path, size: int
     assert path.stat().st_size == size
 
 
+def test_a_filesystem_without_direct_io_is_read_past_its_cache_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "disk.img"
+    create_file(path, MIB + 700)
+    real, data = os.open, random.Random(6).randbytes(MIB + 700)
+
+    def refusing(name: str, flags: int, *words: int) -> int:
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(name, flags, *words)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with open_target(path) as target:
+        assert not target.is_direct
+        target.write(0, data)
+        target.flush()
+        assert target.read(0, len(data)) == data
+        forgotten: list[tuple[int, ...]] = []
+        monkeypatch.setattr(os, "posix_fadvise", lambda *words: forgotten.append(words))
+        target.read(5000, 10)
+        assert forgotten[0][1:] == (4096, 4096, os.POSIX_FADV_DONTNEED)
+    assert path.read_bytes() == data
+
+
 def test_large_unaligned_writes_cross_bounce_buffers(tmp_path: Path) -> None:
     path = tmp_path / "disk.img"
     create_file(path, 12 * MIB)
