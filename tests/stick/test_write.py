@@ -260,9 +260,7 @@ def test_a_cut_at_any_write_loses_no_report(
 ) -> None:
     """Also of an image whose MBR alone says where ENGINE-DATA is, and in the middle of the backup GPT."""
     path = stick(96 * MIB)
-    first = write(isos["grub-next" if kind == "grub" else "isolinux"], path)
-    if kind == "mbr":
-        first = write(isos["mbr"], path)
+    first = write(isos["grub-next" if kind == "grub" else "mbr"], path)
     assert first.data_partition is not None
     place = f"{path}@@{first.data_partition['offset_bytes']}"
     (tmp_path / "r.json").write_text('{"schema": 1}')
