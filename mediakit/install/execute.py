@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from mediakit.block import devices
 from mediakit.block.target import Target, open_target
 from mediakit.errors import FormatError, RefusedError, UsageError
-from mediakit.install import journal, trust, windows
+from mediakit.install import journal, soundness, trust, windows
 from mediakit.install.fresh import Fresh
 from mediakit.install.payload import Image
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import WHOLE_DISK, InstallPlan
 from mediakit.install.upgrade import Places, Upgrade
 from mediakit.progress import Cancel, Event, Observer, ignore
-
-WHOLE_DISK = ("fresh", "reinstall")
 
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended: ``result`` is done, refused, failed, already or interrupted."""
+    """How it ended: ``result`` is done, refused, failed, already or interrupted.
+
+    ``exit_status`` is the error's own, where there was one that says more than ``result``.
+    """
 
     result: str
     reason: str = ""
     seconds: float = 0.0
     install_id: str = ""
+    exit_status: int | None = None
 
 
 def execute(
@@ -55,50 +55,26 @@ def execute(
     if plan.action != "rollback" and image is None:
         raise UsageError("This plan needs an Engine image.", "Name one.")
     _check_image(plan, image)
-    device = devices.describe(plan.disk, with_contents=False)
-    _check_identity(plan, device)
-    with open_target(plan.disk, expected=device) as target:
+    with open_target(plan.disk, expected=_confirmed(plan)) as target:
+        _check_source(image, target)
         if plan.action in WHOLE_DISK:
             assert image is not None
             trust.check_with_medium(image)
             install_id = _run_fresh(Fresh(target, plan, image, observer, cancel))
         else:
+            soundness.refuse(target)
             places = _places(target)
             if image is not None and plan.action != "rollback":
-                windows.refuse_overlaps(target)
                 trust.check_with_engine(image, places, confirmed=trust_medium)
             run_upgrade(Upgrade(places, plan, image, observer, cancel))
             install_id = plan.install_id
     return Result("done", "", time.monotonic() - started, install_id)
 
 
-def execute_live(
-    plan: InstallPlan,
-    image: Image | None,
-    partitions: dict[str, str],
-    state_mount: Path,
-    observer: Observer = ignore,
-    cancel: Cancel | None = None,
-) -> Result:
-    """The same inside the running Engine: ``partitions`` name → device of ESP and slots, none in use."""
-    started = time.monotonic()
-    _check_image(plan, image)
-    with ExitStack() as stack:
-        opened = {
-            name: stack.enter_context(open_target(path, partition=True)) for name, path in partitions.items()
-        }
-        whole = {name: windows.Window(target, 0, target.size_bytes) for name, target in opened.items()}
-        slots = {slot: whole[name] for slot, name in windows.SLOT_NAMES.items() if name in whole}
-        places = Places(whole[windows.ESP], slots, None, state_mount)
-        if image is not None and plan.action != "rollback":
-            trust.check_with_keys(image, trust.running_keys())
-        run_upgrade(Upgrade(places, plan, image, observer, cancel or Cancel()))
-    return Result("done", "", time.monotonic() - started, plan.install_id)
-
-
 def _run_fresh(work: Fresh) -> str:
     work.prepare()
     actions: dict[str, Callable[[], None]] = {
+        "check": work.check,
         "clear": work.clear,
         "table": work.table,
         "esp": work.make_esp,
@@ -183,9 +159,19 @@ def _check_image(plan: InstallPlan, image: Image | None) -> None:
         raise RefusedError("The image is not the one that the plan was made for.", "Make the plan again.")
 
 
-def _check_identity(plan: InstallPlan, device: devices.Device) -> None:
-    if (device.serial, device.size_bytes) != (plan.serial, plan.size_bytes):
+def _confirmed(plan: InstallPlan) -> devices.Device:
+    """The device that was looked at when the plan was made: the one that is opened must be it (law 2)."""
+    if plan.device is None:
         raise RefusedError(
-            f"{plan.disk} is not the disk that was confirmed: serial or size have changed.",
-            "Disks were changed meanwhile. Detect again.",
+            "This plan was made from a recorded machine: there is no disk to write to.",
+            "Detect again, on the machine itself.",
+        )
+    return plan.device
+
+
+def _check_source(image: Image | None, target: Target) -> None:
+    """RefusedError where the medium lies on what is to be written: it would be gone before it was read."""
+    if image is not None and devices.has_file(target.device, image.path):
+        raise RefusedError(
+            f"The Engine image lies on {target.path} itself.", "Copy the image elsewhere first."
         )

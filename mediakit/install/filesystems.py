@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from mediakit.units import KIB
 
 _MAKE_SECONDS = 600.0
 _MOUNT_SECONDS = 60.0
+_DETACH_SECONDS = 5.0
 
 
 def make_ext4(window: Window, label: str, content: Path | None = None, *, reserved_percent: int = 0) -> None:
@@ -64,7 +66,16 @@ def loop_device(window: Window) -> Iterator[str]:
     try:
         yield node
     finally:
-        run.run(["losetup", "--detach", node], timeout=_MOUNT_SECONDS)
+        _detach(node)
+
+
+def _detach(node: str) -> None:
+    """Detach, and wait until it is: while udev looks at a loop device the kernel only promises to."""
+    run.run(["losetup", "--detach", node], timeout=_MOUNT_SECONDS)
+    backing = Path("/sys/block") / Path(node).name / "loop/backing_file"
+    deadline = time.monotonic() + _DETACH_SECONDS
+    while backing.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -83,6 +94,13 @@ def mounted(window: Window, *, read_only: bool = False) -> Iterator[Path]:
 def sync(folder: Path) -> None:
     """Make the whole filesystem that holds ``folder`` durable (syncfs)."""
     run.run(["sync", "-f", str(folder)], timeout=_MAKE_SECONDS)
+
+
+def require_tools(is_file: bool, *, mounting: bool = False) -> None:
+    """MissingToolError, before anything is written, unless the tools of this module are there."""
+    needed = ["mke2fs", "sync"] if is_file else ["mke2fs", "sync", "losetup"]
+    for name in [*needed, *(("losetup", "mount", "umount", "cp") if mounting else ())]:
+        run.find_tool(name)
 
 
 def require_root(why: str) -> None:

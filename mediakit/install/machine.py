@@ -10,9 +10,10 @@ import dataclasses
 import json
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mediakit.block.devices import Device
 from mediakit.errors import FormatError
 
 ACTIONS = ("upgrade", "repair", "reinstall", "rollback", "fresh", "continue")
@@ -87,8 +88,37 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class Interrupted:
+    """What was begun and not ended, as its journal says; ``install_id`` is the Engine's before it."""
+
+    action: str
+    keep_vms: bool = False
+    version: str = ""
+    build: int = 0
+    install_id: str = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """The sizes of an Engine's partitions, 0 for one that is missing; and of its state what is free, and what
+    the settings in use take up there, which an upgrade copies (-1 where that could not be read)."""
+
+    esp_bytes: int = 0
+    bios_bytes: int = 0
+    slot_a_bytes: int = 0
+    slot_b_bytes: int = 0
+    state_bytes: int = 0
+    vms_bytes: int = 0
+    state_free_bytes: int = -1
+    settings_bytes: int = -1
+
+
+@dataclass(frozen=True)
 class DetectedEngine:
-    """An Engine found on a disk, with the evidence for it and what may be done with it."""
+    """An Engine found on a disk, with the evidence for it and what may be done with it.
+
+    ``interrupted`` and ``room`` are None where nothing was interrupted, and in older recordings.
+    """
 
     install_id: str
     version: str
@@ -100,6 +130,8 @@ class DetectedEngine:
     registration: Registration | None
     evidence: tuple[str, ...]
     offers: tuple[Offer, ...]
+    interrupted: Interrupted | None = None
+    room: Room | None = None
 
     def offer(self, action: str) -> Offer:
         """What stands for ``action``; an unknown one is not possible."""
@@ -121,6 +153,8 @@ class Disk:
     contents: tuple[Content, ...]
     offers: tuple[Offer, ...]
     engines: tuple[DetectedEngine, ...]
+    device: Device | None = field(default=None, compare=False, repr=False, metadata={"recorded": False})
+    """The very device that was looked at, which a plan is held to; a recorded machine has none."""
 
     def offer(self, action: str) -> Offer:
         """What stands for ``action`` on the disk as a whole (``fresh``)."""
@@ -129,7 +163,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine itself; ``firmware`` is bios or uefi."""
+    """The machine itself; ``firmware`` is bios or uefi, ``engine_key`` one of ``secureboot``'s words."""
 
     vendor: str
     model: str
@@ -139,6 +173,7 @@ class Machine:
     secure_boot: bool
     ram_bytes: int
     cpu_ok: bool
+    engine_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,11 +186,10 @@ class Detection:
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``detect --json``."""
-        return {
-            "schema": self.schema,
-            "machine": dataclasses.asdict(self.machine),
-            "disks": [dataclasses.asdict(disk) for disk in self.disks],
-        }
+        disks = [dataclasses.asdict(dataclasses.replace(disk, device=None)) for disk in self.disks]
+        for disk in disks:
+            del disk["device"]
+        return {"schema": self.schema, "machine": dataclasses.asdict(self.machine), "disks": disks}
 
     @staticmethod
     def from_json(document: object) -> Detection:
@@ -221,6 +255,8 @@ def _load_record(kind: Any, value: object, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     given: dict[str, Any] = {}
     for one in dataclasses.fields(kind):
+        if not one.metadata.get("recorded", True):
+            continue
         if one.name in value:
             given[one.name] = _load(hints[one.name], value[one.name], f"{where}.{one.name}".lstrip("."))
         elif one.default is dataclasses.MISSING:

@@ -41,5 +41,5 @@ class TargetMedium:
 
 def end_limit(image: iso.Image) -> int | None:
     """Where ENGINE-DATA begins on a written stick: an edit has to end before it. None without one."""
-    span = tables.find_data(image.facts().structures.gpt, image.read_at(0, SECTOR))
-    return span.offset_bytes if span is not None else None
+    found = tables.find_data(image.facts().structures.gpt, image.read_at(0, SECTOR))
+    return found.span.offset_bytes if found is not None else None

@@ -281,11 +281,11 @@ def _flush(path: Path) -> None:
 
 def _stale_receipt(path: Path) -> list[str]:
     """A stick's receipt holds digests of the image before the edit."""
-    from mediakit.stick import data, tables
+    from mediakit.stick import data
 
     with open_target(path, writable=False) as target:
         image = _image(target, path)
-        span = tables.find_data(image.facts().structures.gpt, image.read_at(0, 512))
-        if span is None or image.exists(manifest.PATH) or data.read_receipt(target, span) is None:
+        found = data.locate(target)
+        if found is None or image.exists(manifest.PATH) or data.read_receipt(target, found.span) is None:
             return []
     return ["The stick's receipt is that of the image before the edit: mediakit verify will name the edit."]

@@ -248,8 +248,9 @@ def test_an_engine_stick_is_customised_before_engine_data(
     stick = tmp_path / "stick.img"
     assert mediakit("write", isos["engine"], stick, "--size", "4G", "--yes", "--no-probe")[0] == 0
     with open_target(stick, writable=False) as target, iso.open_image(stick) as image:
-        span = tables.find_data(image.facts().structures.gpt, target.read(0, 512))
-    assert span is not None
+        found = tables.find_data(image.facts().structures.gpt, target.read(0, 512))
+    assert found is not None
+    span = found.span
 
     def ends() -> tuple[bytes, ...]:
         """The image with what an edit may append, the head of ENGINE-DATA, the end of the stick."""
