@@ -24,8 +24,8 @@ from mediakit.formats.reader import Reader, sub_reader
 from mediakit.formats.rockridge import RockRidge
 from mediakit.formats.rockridge_build import Flavour
 from mediakit.iso.edit import naming
-from mediakit.iso.edit.naming import Style
-from mediakit.iso.tree import MAX_DIRECTORY_BYTES
+from mediakit.iso.edit.naming import Style, Taken
+from mediakit.iso.nodes import MAX_DIRECTORY_BYTES
 
 Kind = Literal["file", "directory", "symlink", "other", "relocated"]
 
@@ -86,6 +86,10 @@ class Folder:
     own: bytes = b""
     up: bytes = b""
     entries: list[Entry] = field(default_factory=list)
+    by_name: dict[str, Entry] = field(default_factory=dict)
+    by_fold: dict[str, Entry] = field(default_factory=dict)
+    taken: Taken = field(default_factory=Taken)
+    style: Style | None = None
     is_loaded: bool = False
     is_changed: bool = False
     new_folders: int = 0
@@ -142,7 +146,7 @@ class EditTree:
         for raw in raws[2:]:
             parts.append(raw)
             if not raw[25] & FLAG_MULTI_EXTENT:
-                folder.entries.append(self._entry(parts, folder))
+                self.add(folder, self._entry(parts, folder))
                 parts = []
         if parts:
             raise FormatError(f"A file in the folder “{folder.path}” of the disc image has no end.")
@@ -163,32 +167,50 @@ class EditTree:
 
     def find(self, folder: Folder, name: str) -> Entry | None:
         """The entry that people call ``name`` in this tree."""
-        entries = [entry for entry in self.load(folder) if not entry.is_hidden]
-        exact = next((entry for entry in entries if entry.name == name), None)
+        self.load(folder)
+        exact = folder.by_name.get(name)
         if exact is not None or self.has_rock:
             return exact
-        style = self.style(folder)
-        for entry in entries:
-            if self.is_joliet and naming.is_same_joliet(entry.identifier, name, style):
-                return entry
-        folded = name.casefold()
-        for entry in entries:
-            if entry.name.casefold() == folded:
-                return entry
-        if not self.is_joliet:
-            for entry in entries:
-                is_folder = entry.kind == "directory"
-                if naming.is_same_plain(entry.identifier, name, is_folder, style):
-                    return entry
+        others = naming.other_names(name, self.style(folder), is_joliet=self.is_joliet)
+        for other in (name, *others):
+            found = folder.by_fold.get(other.casefold())
+            if found is not None:
+                return found
         return None
+
+    def add(self, folder: Folder, entry: Entry, at: int | None = None) -> None:
+        """Put an entry into a loaded folder, at the end by default."""
+        folder.entries.insert(len(folder.entries) if at is None else at, entry)
+        folder.taken.names.add(self.shown(entry.identifier))
+        if not entry.is_hidden:
+            folder.by_name.setdefault(entry.name, entry)
+            folder.by_fold.setdefault(entry.name.casefold(), entry)
+
+    def drop(self, folder: Folder, entry: Entry) -> None:
+        """Take an entry out of a loaded folder."""
+        folder.entries.remove(entry)
+        folder.taken.names.discard(self.shown(entry.identifier))
+        for index in (folder.by_name, folder.by_fold):
+            for key in (entry.name, entry.name.casefold()):
+                if index.get(key) is entry:
+                    del index[key]
+
+    def shown(self, identifier: bytes) -> str:
+        """An identifier as people see it where there is no Rock Ridge."""
+        return iso9660.joliet_name(identifier) if self.is_joliet else iso9660.plain_name(identifier)
 
     def style(self, folder: Folder) -> Style:
         """How names look in a folder and in the root."""
+        if folder.style is not None:
+            return folder.style
         near = [*folder.entries, *self.load(self.root)]
         files = [e.identifier for e in near if e.kind != "directory"]
         folders = [e.identifier for e in near if e.kind == "directory"]
         style = naming.style_of(files, folders, self.is_joliet)
-        return Style(has_version=style.has_version, has_dot=style.has_dot) if self.has_rock else style
+        if self.has_rock:
+            style = Style(has_version=style.has_version, has_dot=style.has_dot)
+        folder.style = style
+        return style
 
     def system_use(self, raw: bytes) -> bytes:
         """The system use area of a record."""
@@ -213,8 +235,7 @@ class EditTree:
             kind = "symlink"
         elif rock.is_special:
             kind = "other"
-        plain = iso9660.joliet_name(first.name) if self.is_joliet else iso9660.plain_name(first.name)
-        return Entry(list(parts), rock.name or plain, kind, rock)
+        return Entry(list(parts), rock.name or self.shown(first.name), kind, rock)
 
 
 def all_changed(folder: Folder) -> Iterator[Folder]:
