@@ -19,7 +19,18 @@ from installer_ui.i18n import LANGUAGES, LOCALE, Entry, parse_po
 
 SCREENS = Path(__file__).parent
 MEDIAKIT = Path(mediakit.__file__).parent
-TABLES = {"ACTIONS", "EFFECTS", "STATES", "NOW", "TITLES", "LAYOUTS", "ENDS", "ORIGINS", "SLOT_STATES"}
+TABLES = {
+    "ACTIONS",
+    "EFFECTS",
+    "STATES",
+    "INTERRUPTED",
+    "NOW",
+    "TITLES",
+    "LAYOUTS",
+    "ENDS",
+    "ORIGINS",
+    "SLOT_STATES",
+}
 SENTENCES = (
     "install/*.py", "engine/versions.py", "engine/fields.py", "engine/password.py", "engine/signature.py",
     "engine/image.py", "block/safety.py", "block/usage.py", "block/target.py", "block/contents.py",

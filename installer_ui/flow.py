@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from installer_ui import steps
 from installer_ui.i18n import load
-from installer_ui.result import STATUS
+from installer_ui.result import exit_status
 from installer_ui.steps import Draft, Step
 from mediakit.errors import MediakitError
 from mediakit.install.execute import Result
@@ -33,9 +34,11 @@ async def run(app: InstallerApp) -> None:
             if plan is None:
                 step = Step.FOUND
                 continue
+            if app.draft.needs_keys and not app.draft.trusts:
+                step = Step.KEYS
         if step is Step.DONE:
             if await finish(app, plan, ended) != "again":
-                app.exit(STATUS.get(ended.result, 5))
+                app.exit(exit_status(ended))
                 return
             app.detection, step = None, Step.FOUND
             continue
@@ -86,7 +89,10 @@ def note(step: Step, draft: Draft, answer: Any) -> Draft:
             action=answer.offer.action,
             disk=answer.disk.path if answer.disk else draft.disk if draft.action == "fresh" else "",
             install_id=answer.engine.install_id if answer.engine else "",
+            continues=steps.continues(answer),
             keep_vms=True,
+            needs_keys=False,
+            trusts=False,
         )
     fields = {
         Step.KEYBOARD: "keyboard",
@@ -96,6 +102,7 @@ def note(step: Step, draft: Draft, answer: Any) -> Draft:
         Step.PASSWORD: "password_hash",
         Step.NETWORK: "network",
         Step.ZONE: "zone",
+        Step.KEYS: "trusts",
     }
     return draft.change(**{fields[step]: answer}) if step in fields else draft
 
@@ -111,6 +118,7 @@ PAGES = {
     Step.PASSWORD: ("password", "Password"),
     Step.NETWORK: ("network", "NetworkPage"),
     Step.ZONE: ("zone", "Zone"),
+    Step.KEYS: ("trust", "Trust"),
     Step.SUMMARY: ("summary", "Summary"),
     Step.WORK: ("work", "Work"),
 }
@@ -132,7 +140,12 @@ async def make_plan(app: InstallerApp) -> InstallPlan | None:
     assert app.detection is not None
     accepted = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        return app.installation.plan(steps.choice(app.detection, app.draft, accepted=accepted))
+        plan = app.installation.plan(steps.choice(app.detection, app.draft, accepted=accepted))
+        needs_keys = await asyncio.to_thread(app.installation.needs_medium_keys, plan)
+        if needs_keys:
+            app.installation.medium_key()  # refuses a medium that nobody could trust
+        app.draft = app.draft.change(needs_keys=needs_keys, trusts=app.draft.trusts and needs_keys)
+        return plan
     except MediakitError as error:
         text = "\n\n".join(app.catalogue.sentence(words) for words in (error.message, error.hint) if words)
         title = app.catalogue.tr("This is not possible")

@@ -21,9 +21,10 @@ from installer_ui.charge import SIGNAL
 from installer_ui.glyphs import console_safe
 from installer_ui.i18n import Catalogue, load
 from installer_ui.port import Installation
-from installer_ui.result import STATUS, TITLES
+from installer_ui.result import TITLES, exit_status
 from mediakit.engine.answers import Answers
-from mediakit.errors import CancelledError, MediakitError, UsageError
+from mediakit.errors import CancelledError, MediakitError, RefusedError, UsageError
+from mediakit.install import trust
 from mediakit.install.answering import choices, settings_of
 from mediakit.install.execute import Result
 from mediakit.install.machine import Detection
@@ -80,6 +81,7 @@ class Unattended:
             plans = self._plans(detection)
             for plan in plans:
                 self._show_plan(plan)
+                self._check_attended(plan)
             if dry_run:
                 return 0
             self._count_down()
@@ -96,6 +98,13 @@ class Unattended:
         accepted = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         settings = settings_of(self._answers, mode=self._installation.mode, accepted=accepted)
         return [self._installation.plan(choice) for choice in choices(detection, self._answers, settings)]
+
+    def _check_attended(self, plan: InstallPlan) -> None:
+        """Stop where a person has to decide: TrustError, RefusedError."""
+        if self._installation.needs_medium_keys(plan):
+            raise trust.unreadable()
+        if plan.attended:
+            raise RefusedError(*plan.attended)
 
     def _show_machine(self, detection: Detection) -> None:
         self._say("", *words.details_text(self._t, detection).splitlines())
@@ -122,7 +131,7 @@ class Unattended:
         for plan in plans:
             result = Result("already") if plan.already else self._carry_out(plan)
             self._end(plan, result)
-            status = max(status, STATUS.get(result.result, 5))
+            status = max(status, exit_status(result))
         if status == 0:
             self._installation.finish(self._answers.end)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mediakit.install.execute import Result
+
 TITLES = {
     "done": "Done.",
     "already": "This version is already there. Nothing was written.",
@@ -10,3 +12,8 @@ TITLES = {
     "interrupted": "This was stopped.",
 }
 STATUS = {"done": 0, "already": 0, "refused": 4, "failed": 5, "interrupted": 130}
+
+
+def exit_status(result: Result) -> int:
+    """The process status of how it ended."""
+    return STATUS.get(result.result, 5) if result.exit_status is None else result.exit_status

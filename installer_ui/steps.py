@@ -14,7 +14,7 @@ from typing import Any
 from mediakit.install.choice import Choice, Settings
 from mediakit.install.machine import DetectedEngine as Engine
 from mediakit.install.machine import Detection, Disk, Offer
-from mediakit.install.plan import is_nothing_lost
+from mediakit.install.plan import WHOLE_DISK, is_nothing_lost
 from mediakit.install.state import Network
 
 
@@ -31,6 +31,7 @@ class Step(Enum):
     PASSWORD = "Administrator's password"
     NETWORK = "Network"
     ZONE = "Time zone"
+    KEYS = "Trust in this medium"
     SUMMARY = "Summary"
     WORK = "Progress"
     DONE = "Done"
@@ -48,6 +49,7 @@ class Draft:
     language: str = "en"
     keyboard: str = "us"
     action: str = ""
+    continues: str = ""
     disk: str = ""
     install_id: str = ""
     keep_vms: bool = True
@@ -55,7 +57,14 @@ class Draft:
     password_hash: str = field(default="!", repr=False)
     network: Network = field(default_factory=Network)
     zone: str = "UTC"
+    needs_keys: bool = False
+    trusts: bool = False
     mode: str = "normal"
+
+    @property
+    def kind(self) -> str:
+        """The action; where an interrupted one is continued, that one."""
+        return self.continues or self.action
 
     def change(self, **answers: Any) -> Draft:
         return replace(self, **answers)
@@ -67,7 +76,9 @@ def path(draft: Draft) -> tuple[Step, ...]:
         return (*FRONT, Step.DISK, *SETTINGS, *END)
     if draft.action == "reinstall":
         return (*FRONT, Step.KEEP, *SETTINGS, *END)
-    return (*FRONT, *END)
+    if draft.kind in WHOLE_DISK:
+        return (*FRONT, *SETTINGS, *END)  # disk and VMs were decided when it was begun
+    return (*FRONT, *((Step.KEYS,) if draft.needs_keys else ()), *END)
 
 
 def after(step: Step, draft: Draft) -> Step:
@@ -110,6 +121,13 @@ class Option:
     offer: Offer
     disk: Disk | None = None
     engine: Engine | None = None
+
+
+def continues(option: Option) -> str:
+    """The interrupted action that an option continues, or nothing."""
+    if option.offer.action != "continue" or option.engine is None or option.engine.interrupted is None:
+        return ""
+    return option.engine.interrupted.action
 
 
 def fresh_offer(detection: Detection) -> Offer:
@@ -166,18 +184,22 @@ def options(detection: Detection) -> list[Option]:
 
 
 def wipe_identity(disk: Disk, draft: Draft) -> str:
-    """The identity that is named when something is destroyed: install id, file name, or the disk's serial."""
-    if draft.action == "reinstall":
+    """The identity that is named when something is destroyed: install id, file name, or the disk's serial.
+
+    A half-removed Engine has no install id; a disk without any name is named by its path.
+    """
+    if draft.action == "reinstall" and draft.install_id:
         return draft.install_id
     if disk.bus == "file" or not disk.path.startswith("/dev/"):
         return PurePath(disk.path).name
-    return disk.serial or next((engine.install_id for engine in disk.engines), "")
+    known = [engine.install_id for engine in disk.engines if engine.install_id]
+    return disk.serial or (known[0] if known else disk.path)
 
 
 def is_destructive(detection: Detection, draft: Draft) -> bool:
     """Whether going on destroys something, so that it takes a typed word."""
     disk = find_disk(detection, draft)
-    if draft.action not in ("fresh", "reinstall") or disk is None:
+    if draft.action not in WHOLE_DISK or disk is None:
         return False
     return draft.action == "reinstall" or not is_nothing_lost(disk)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from installer_ui.i18n import Catalogue
 from installer_ui.port import Medium
 from installer_ui.steps import Draft
+from mediakit.install import secureboot
 from mediakit.install.machine import Content, Detection, Disk, Machine, Offer
 from mediakit.install.machine import DetectedEngine as Engine
 from mediakit.install.plan import InstallPlan as Plan
@@ -35,6 +36,12 @@ STATES = {
     "interrupted": "an upgrade was interrupted",
     "trial": "a new version is on trial",
     "never_booted": "never started yet",
+}
+INTERRUPTED = {
+    "upgrade": "an upgrade to {version} was interrupted",
+    "repair": "a repair was interrupted",
+    "reinstall": "an installation of {version} was interrupted",
+    "fresh": "an installation of {version} was interrupted",
 }
 
 ORIGINS = {"local": "local", "custom": "custom", "shared": "shared"}
@@ -80,6 +87,9 @@ def vm_count(t: Catalogue, engine: Engine) -> str:
 def engine_text(t: Catalogue, engine: Engine) -> str:
     """One line about an Engine."""
     state = t.tr(STATES[engine.state]) if engine.state in STATES else engine.state
+    begun = engine.interrupted
+    if engine.state == "interrupted" and begun is not None and begun.action in INTERRUPTED:
+        state = t.tr(INTERRUPTED[begun.action], version=begun.version or "?")
     words = [
         t.tr("Engine {version} (build {build})", version=engine.version or "?", build=engine.build or "?"),
         state,
@@ -136,6 +146,7 @@ def offer_details(t: Catalogue, offer: Offer, engine: Engine | None) -> str:
 def details_text(t: Catalogue, detection: Detection) -> str:
     """Everything that was found, to read."""
     lines = [f"# {t.tr('This machine')}", machine_text(t, detection.machine)]
+    lines += [t.sentence(words) for words in secureboot.standing(detection.machine) if words]
     if not detection.machine.cpu_ok:
         lines.append(t.tr("The processor cannot run Xen as Engine needs it."))
     for disk in detection.disks:

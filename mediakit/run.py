@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Argument = str | os.PathLike[str]
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_INTERRUPT_SECONDS = 5.0
 _PACKAGES = Path(__file__).with_name("packages.txt")
 
 
@@ -127,7 +128,7 @@ def run(
                 "It was stopped; see the log for its output.",
             ) from expired
         except BaseException:
-            _kill_group(process)
+            _interrupt_group(process)
             raise
     completed = Completed(tuple(words), process.returncode, out or b"", err or b"")
     if check and completed.status != 0:
@@ -145,9 +146,16 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
+    dies_with_us: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a long-running tool (QEMU) in its own session; the caller owns and ends it with ``stop``."""
+    """Start a long-running tool (QEMU) in its own session; the caller owns and ends it with ``stop``.
+
+    ``dies_with_us``: the kernel ends it when the calling thread ends, even by SIGKILL (prctl(2),
+    PR_SET_PDEATHSIG); where util-linux has no setpriv, it outlives that.
+    """
     words = _resolve(argv)
+    if dies_with_us and has_tool("setpriv"):
+        words = [find_tool("setpriv"), "--pdeathsig", "KILL", "--", *words]
     log.debug("start: %s", " ".join(words))
     return subprocess.Popen(
         words,
@@ -185,6 +193,17 @@ def _name(words: Sequence[str]) -> str:
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return dict(os.environ) | {"LC_ALL": "C.UTF-8", "LANGUAGE": "C"} | dict(extra or {})
+
+
+def _interrupt_group(process: subprocess.Popen[bytes]) -> None:
+    """Ask as Ctrl-C does, so that a command of ours ends its own children too; then SIGKILL."""
+    try:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(_INTERRUPT_SECONDS)
+    except (ProcessLookupError, subprocess.TimeoutExpired):
+        pass
+    finally:
+        _kill_group(process)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

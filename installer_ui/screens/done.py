@@ -11,6 +11,7 @@ from installer_ui.steps import Draft, Step
 from installer_ui.widgets.choices import Choices, Item
 from installer_ui.widgets.reader import Reader
 from mediakit.install.execute import Result
+from mediakit.install.plan import WHOLE_DISK
 from mediakit.units import format_duration
 
 ENDS = {
@@ -59,7 +60,7 @@ class Done(Page):
     def _what_then(self) -> list[str]:
         """What the user should know about the first start."""
         tr = self.t.tr
-        if self.draft.action in ("fresh", "reinstall"):
+        if self.draft.kind in WHOLE_DISK:
             return [tr("The new Engine starts when the machine restarts.")]
         if self.draft.action == "rollback":
             return [tr("The version before starts on trial. If it does not come up, this one starts again.")]

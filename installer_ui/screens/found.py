@@ -15,6 +15,7 @@ from installer_ui.steps import Step
 from installer_ui.widgets.choices import Choices, Item
 from installer_ui.widgets.reader import Reader
 from mediakit.errors import MediakitError
+from mediakit.install import secureboot
 from mediakit.install.machine import Detection
 from mediakit.progress import Event
 
@@ -86,7 +87,9 @@ class Found(Page):
 
     def _show(self, detection: Detection) -> None:
         self.installer.detection = detection
-        self.put("machine", words.machine_text(self.t, detection.machine))
+        obstacle = secureboot.obstacle(detection.machine) or ()
+        lines = [words.machine_text(self.t, detection.machine), " ".join(map(self.t.sentence, obstacle))]
+        self.put("machine", "\n".join(line for line in lines if line))
         options = steps.options(detection)
         chosen = steps.default_option(options)
         for index, option in enumerate(options):

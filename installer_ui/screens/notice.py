@@ -7,12 +7,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from installer_ui.charge import Holder
 from installer_ui.screens.page import Page, text
 from installer_ui.steps import Step
 
 
 class Notice(Page):
-    """Ends when this console may go on; looks once a second."""
+    """Ends when this console may go on; looks once a second, and draws only what has changed."""
 
     step = Step.WELCOME
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "take")]
@@ -28,6 +29,7 @@ class Notice(Page):
 
     def on_mount(self) -> None:
         super().on_mount()
+        self._shown: Holder | None = None
         self._look()
         self.set_interval(1.0, self._look)
 
@@ -37,6 +39,9 @@ class Notice(Page):
         if holder is None:
             self.dismiss(True)
             return
+        if holder == self._shown:
+            return  # a serial line is slow: the same again would be a screenful a second
+        self._shown = holder
         self.put("who", self.t.tr("It is in use on {tty}.", tty=holder.tty or "?"))
         if holder.is_working:
             self.put("how", self.t.tr("It is working now; wait, or look there."))

@@ -13,7 +13,7 @@ from installer_ui.screens.page import BACK, Page, entry, text
 from installer_ui.steps import Draft, Step
 from installer_ui.widgets.choices import Choices, Item
 from installer_ui.widgets.reader import Reader
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import WHOLE_DISK, InstallPlan
 
 NOW = {
     "continue": "Continue now",
@@ -64,7 +64,7 @@ class Summary(Page):
         if engine is not None:
             kept = self.draft.action != "reinstall" or self.draft.keep_vms
             lines.append(words.vms_stay(self.t, engine) if kept else words.vms_lost(self.t, engine))
-        if self.draft.action in ("fresh", "reinstall"):
+        if self.draft.kind in WHOLE_DISK:
             lines.append(words.settings_text(self.t, self.draft))
         if self._plan.already:
             lines.append(self.t.tr("This version is already there. Nothing is written."))

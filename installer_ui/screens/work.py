@@ -15,7 +15,7 @@ from installer_ui.widgets.bar import Bar
 from installer_ui.widgets.reader import Reader
 from mediakit.errors import CancelledError, MediakitError
 from mediakit.install.execute import Result
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import WHOLE_DISK, InstallPlan
 from mediakit.progress import Cancel, Event
 from mediakit.units import format_duration
 
@@ -52,9 +52,13 @@ class Work(Page):
         self.set_interval(1.0, self._tick)
         self.run_worker(self._execute, thread=True, exit_on_error=False)
 
+    def _begin(self) -> Result:
+        trusts = self.draft.trusts
+        return self.installation.execute(self._plan, self._observe, self._cancel, trust_medium=trusts)
+
     def _execute(self) -> None:
         try:
-            ended = self.installation.execute(self._plan, self._observe, self._cancel)
+            ended = self._begin()
         except CancelledError as error:
             ended = Result("interrupted", str(error), time.monotonic() - self._started)
         except MediakitError as error:
@@ -119,7 +123,7 @@ class Work(Page):
         self.relabel()
 
     def _stop_text(self) -> str:
-        if self.draft.action in ("fresh", "reinstall"):
+        if self.draft.kind in WHOLE_DISK:
             return "If you stop now, this disk does not start until the installation is run again."
         return (
             "If you stop now, the Engine that was there stays as it is. You can go on later from this medium."

@@ -55,6 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def describe(found: Detection) -> str:
     """The detection for people."""
+    from mediakit.install.secureboot import standing
     from mediakit.units import format_size
 
     machine = found.machine
@@ -64,6 +65,7 @@ def describe(found: Detection) -> str:
     )
     secure = ", Secure Boot on" if machine.secure_boot else ""
     lines = [f"{name}: {boot}{secure}, {format_size(machine.ram_bytes)} of memory"]
+    lines += [words for words in standing(machine) if words]
     for disk in found.disks:
         lines += ["", *_disk(disk)]
     if not found.disks:

@@ -74,7 +74,8 @@ def _install(arguments: argparse.Namespace, image: EngineImage) -> int:
         if arguments.dry_run:
             return _finish(arguments, plan, None)
         _confirm(arguments, found, plan)
-        return _finish(arguments, plan, _carry_out(arguments, image, plan))
+        trusts = _trusts_medium(arguments, image, plan)
+        return _finish(arguments, plan, _carry_out(arguments, image, plan, trusts))
     except MediakitError as error:
         from mediakit.install.execute import Result
 
@@ -140,7 +141,24 @@ def _confirm(arguments: argparse.Namespace, found: Detection, plan: InstallPlan)
         raise CancelledError("Not confirmed; nothing was written.")
 
 
-def _carry_out(arguments: argparse.Namespace, image: EngineImage, plan: InstallPlan) -> Result:
+def _trusts_medium(arguments: argparse.Namespace, image: EngineImage, plan: InstallPlan) -> bool:
+    """Where the Engine's keys cannot be read, the image's count if somebody types so; never by --yes."""
+    from mediakit.install import trust
+
+    if not trust.needs_medium_keys(plan):
+        return False
+    if arguments.yes or not sys.stdin.isatty():
+        raise trust.unreadable()
+    key = trust.check_with_medium(image)
+    print(trust.unreadable().message, file=sys.stderr)
+    print(f"The image is signed with the key {key.key_id}, called “{key.key_name}”.", file=sys.stderr)
+    print("Type “TRUST” to use this key: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != "TRUST":
+        raise CancelledError("Not confirmed; nothing was written.")
+    return True
+
+
+def _carry_out(arguments: argparse.Namespace, image: EngineImage, plan: InstallPlan, trusts: bool) -> Result:
     from mediakit.cli.progress import observer
     from mediakit.install.execute import execute as carry_out
     from mediakit.progress import Cancel
@@ -151,7 +169,7 @@ def _carry_out(arguments: argparse.Namespace, image: EngineImage, plan: InstallP
         signal.signal(number, lambda *_: cancel.set())
     try:
         with observer(arguments.progress, quiet=arguments.json) as watch:
-            return carry_out(plan, image, watch, cancel)
+            return carry_out(plan, image, watch, cancel, trust_medium=trusts)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

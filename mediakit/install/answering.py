@@ -103,7 +103,7 @@ def _fresh(disks: list[Disk], answers: Answers, settings: Settings) -> Choice:
         disks = [
             disk
             for disk in disks
-            if wipe.identity == identity(disk) or wipe.identity in {e.install_id for e in disk.engines}
+            if wipe.identity == identity(disk) or any(_is_named(disk, e, answers) for e in disk.engines)
         ]
     able = [disk for disk in disks if disk.offer("fresh").allowed]
     if not able:
@@ -129,4 +129,5 @@ def _choice(answers: Answers, disk: Disk, engine: DetectedEngine, settings: Sett
 
 def _is_named(disk: Disk, engine: DetectedEngine, answers: Answers) -> bool:
     wipe = answers.wipe
-    return wipe is None or not wipe.identity or wipe.identity in (identity(disk), engine.install_id)
+    before = engine.interrupted.install_id if engine.interrupted else ""
+    return wipe is None or not wipe.identity or wipe.identity in (identity(disk), engine.install_id, before)

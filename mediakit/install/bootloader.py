@@ -29,6 +29,7 @@ ESP_FILES = {
 OPTIONAL = ("mmx64.efi", "ENGINE.CER")
 _CORE_SEGMENT = 0x820  # where diskboot loads the rest: 0x8200
 _SHIM_ENTRY = b"BOOTX64 EFI"
+_FOLDERS = ("/boot",)  # Xen opens the folder of its own path, /boot/xen.efi, on the ESP
 _ORDER = ("data", "fat", "info", "directory", "boot")
 
 
@@ -71,11 +72,11 @@ def esp_image(
     image = fat.build(
         size_bytes,
         [fat.FatFile(path, data) for path, data in files.items()],
-        directories=("/boot",),  # Xen opens the folder of its own path, /boot/xen.efi, on the ESP
+        directories=_FOLDERS,
         sector_bytes=sector_bytes,
         label="ENGINE-ESP",
         serial=serial,
-        cluster_sectors=8 if sector_bytes == SECTOR else 1,
+        cluster_sectors=_cluster_sectors(sector_bytes),
         hidden_sectors=start_lba,
     )
     regions: list[fat.Region] = []
@@ -92,6 +93,10 @@ def esp_image(
     if held is None:
         raise FormatError("The ESP has no loader in its removable path.", "Use another Engine medium.")
     return EspImage(tuple(regions), tuple(image.must_be_zero), *held)
+
+
+def _cluster_sectors(sector_bytes: int) -> int:
+    return 8 if sector_bytes == SECTOR else 1
 
 
 def write_esp(window: Window, image: EspImage) -> None:
@@ -114,10 +119,21 @@ def esp_files(boot_files: dict[str, bytes], environment: dict[str, str], plan: b
     return files
 
 
-def check_room(core: bytes, bios_bytes: int) -> None:
-    """RefusedError when the core does not fit into engine-bios."""
-    if len(core) > bios_bytes:
+def check_layout(size_bytes: int, sector_bytes: int, sizes: dict[str, int]) -> None:
+    """FormatError unless files of these ``sizes`` (path → bytes) make an ESP of ``size_bytes``."""
+    fat.build(
+        size_bytes,
+        [fat.FatFile(path, b"", size) for path, size in sizes.items()],
+        directories=_FOLDERS,
+        sector_bytes=sector_bytes,
+        cluster_sectors=_cluster_sectors(sector_bytes),
+    )
+
+
+def check_room(core_bytes: int, bios_bytes: int) -> None:
+    """RefusedError when a core of that size does not fit into engine-bios."""
+    if core_bytes > bios_bytes:
         raise RefusedError(
-            f"GRUB's core of {len(core)} bytes does not fit into engine-bios of {bios_bytes} bytes.",
+            f"GRUB's core of {core_bytes} bytes does not fit into engine-bios of {bios_bytes} bytes.",
             "Choose a fresh install without keeping the VMs, or another Engine medium.",
         )

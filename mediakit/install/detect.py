@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from mediakit.block import contents, devices
 from mediakit.block.target import Target, open_target
@@ -14,20 +15,22 @@ from mediakit.engine.manifest import Manifest
 from mediakit.errors import MediakitError, SourceError
 from mediakit.formats import gpt, mbr
 from mediakit.install import evidence, facts, offers, windows
+from mediakit.install.bootloader import FOLDER
 from mediakit.install.machine import Content, DetectedEngine, Detection, Disk, Finding, Machine, Offer
-from mediakit.install.plan import HasManifest
+from mediakit.install.payload import Image
 from mediakit.progress import Event, Observer, ignore
 
 _APPLE = b"PM"
+_CERTIFICATE = f"{FOLDER}ENGINE.CER"
 
 
 def detect(
     disks: Iterable[str | os.PathLike[str]] | None = None,
-    image: HasManifest | None = None,
+    image: Image | None = None,
     observer: Observer = ignore,
 ) -> Detection:
     """Look at ``disks``, by default all of this machine's. SourceError for a path that is no disk."""
-    machine = facts.machine()
+    machine = facts.machine(certificate=certificate(image))
     found = (
         devices.list_devices(with_contents=False) if disks is None else [_described(path) for path in disks]
     )
@@ -39,8 +42,20 @@ def detect(
     return Detection(machine, tuple(looked))
 
 
-def look_at(device: devices.Device, machine: Machine, manifest: Manifest | None) -> Disk:
-    """One disk; what cannot be read becomes a finding."""
+def certificate(image: Image | None) -> bytes | None:
+    """The certificate that the image's Engine is signed with; empty if it has none, None without an image."""
+    if image is None:
+        return None
+    try:
+        return image.read(_CERTIFICATE) if image.exists(_CERTIFICATE) else b""
+    except MediakitError:
+        return None
+
+
+def look_at(
+    device: devices.Device, machine: Machine, manifest: Manifest | None, state_mount: Path | None = None
+) -> Disk:
+    """One disk; what cannot be read becomes a finding. ``state_mount``: see ``evidence.look``."""
     blocked, hint = ("", "") if device.allowed else (device.reason, device.hint)
     fresh = offers.fresh(machine, device.size_bytes, device.sector_bytes, blocked, hint, manifest)
     findings: list[Finding] = []
@@ -51,7 +66,7 @@ def look_at(device: devices.Device, machine: Machine, manifest: Manifest | None)
         with open_target(device.path, writable=False) as target:
             table, findings = _table(target)
             parts = _contents(target)
-            known = evidence.look(target)
+            known = evidence.look(target, state_mount)
             if known is not None:
                 findings += known.findings
                 can_write = Offer("", device.allowed, device.reason, device.hint)
@@ -98,6 +113,8 @@ def _engine(
         pending=known.pending_action,
         slot_room=known.inactive_bytes,
         can_write=can_write,
+        room=known.room,
+        unreadable=known.unreadable,
     )
     return DetectedEngine(
         install_id=str(known.receipt.get("install_id", "")),
@@ -110,6 +127,8 @@ def _engine(
         registration=known.registration,
         evidence=tuple(known.evidence),
         offers=offers.engine_offers(rules, fresh, manifest),
+        interrupted=known.interrupted,
+        room=known.room,
     )
 
 
@@ -134,8 +153,8 @@ def _contents(target: Target) -> tuple[Content, ...]:
     ]
     try:
         ours = {
-            number: name
-            for name, (number, _) in windows.partitions(target).items()
+            number: (name, evidence.is_blank(window))
+            for name, (number, window) in windows.partitions(target).items()
             if name in windows.LAYOUT_2
         }
     except MediakitError:
@@ -148,7 +167,12 @@ def _contents(target: Target) -> tuple[Content, ...]:
             c.size_bytes,
             c.label,
             c.uuid,
-            c.what or ours.get(c.partition, ""),
+            _what(c, *ours.get(c.partition, ("", False))),
         )
         for c in found
     )
+
+
+def _what(content: Content, name: str, is_blank: bool) -> str:
+    """What libblkid calls it; a partition of ours that was never written is no unknown data."""
+    return name if is_blank and not content.kind else content.what or name

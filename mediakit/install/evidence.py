@@ -7,7 +7,8 @@ engine-vms (by debugfs). Damage is a finding, never an error; only failing I/O i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from mediakit.block.target import Target
@@ -15,12 +16,16 @@ from mediakit.engine import manifest as manifests
 from mediakit.errors import MediakitError
 from mediakit.formats import ext4, mbr, squashfs
 from mediakit.formats.fat import Fat
-from mediakit.install import bootenv, journal, state, windows
+from mediakit.install import bootenv, journal, room, state, windows
+from mediakit.install.bootloader import SHIM_PATH
 from mediakit.install.ext4files import Ext4Files
-from mediakit.install.machine import Finding, Registration, Slot, VmDefinition
+from mediakit.install.machine import Finding, Interrupted, Registration, Room, Slot, VmDefinition
 from mediakit.install.windows import Window
+from mediakit.units import KIB, SECTOR
 
 RECEIPT_PATH = "/engine/receipt.json"
+_BLANK_BYTES = 64 * KIB
+"""As much of a partition's beginning tells whether anything was ever put there."""
 
 
 @dataclass
@@ -36,8 +41,11 @@ class EngineEvidence:
     vms: list[VmDefinition] = field(default_factory=list)
     registration: Registration | None = None
     was_booted: bool = True
+    has_loader: bool = False
     inactive_bytes: int = 0
+    room: Room = field(default_factory=Room)
     is_state_read: bool = False
+    is_state_dirty: bool = False
 
     @property
     def good(self) -> Slot | None:
@@ -48,6 +56,28 @@ class EngineEvidence:
     def pending_action(self) -> str:
         """The action that was interrupted, or nothing."""
         return str(self.pending.plan.get("action", "")) if self.pending else ""
+
+    @property
+    def unreadable(self) -> str:
+        """What a new system would take over and cannot; a state with a waiting journal may yet be read."""
+        if not self.environment.get("good"):
+            return "The Engine's boot choice cannot be read."
+        return "" if self.is_state_read or self.is_state_dirty else "The Engine's settings cannot be read."
+
+    @property
+    def interrupted(self) -> Interrupted | None:
+        """What the journal says of the action that was interrupted."""
+        if self.pending is None:
+            return None
+        plan = self.pending.plan
+        build = plan.get("build")
+        return Interrupted(
+            self.pending_action,
+            plan.get("keep_vms") is True,
+            str(plan.get("version", "")),
+            build if isinstance(build, int) else 0,
+            str(plan.get("install_id", "")),
+        )
 
     @property
     def state(self) -> str:
@@ -62,8 +92,12 @@ class EngineEvidence:
         return "ok" if self.was_booted else "never_booted"
 
 
-def look(target: Target) -> EngineEvidence | None:
-    """The Engine of layout 2 on this disk; None when nothing speaks for one."""
+def look(target: Target, state_mount: Path | None = None) -> EngineEvidence | None:
+    """The Engine of layout 2 on this disk; None when nothing speaks for one.
+
+    ``state_mount`` is where a running Engine has its engine-state: what is free there is asked of the kernel,
+    because the superblock on the disk is not kept up to date meanwhile.
+    """
     try:
         found = windows.partitions(target)
     except MediakitError:
@@ -71,21 +105,35 @@ def look(target: Target) -> EngineEvidence | None:
     named = [name for name in windows.LAYOUT_2 if name in found]
     if windows.ESP not in named and len(named) < 3:
         return None
-    facts = EngineEvidence()
+    if all(is_blank(found[name][1]) for name in named if name != windows.BIOS):
+        return None  # a table, and nothing in it yet: a fresh install was cut there
+    facts = EngineEvidence(room=room.sizes(found))
     facts.evidence.append(f"Partitions named {', '.join(named)}.")
     if windows.ESP in found:
         _look_at_esp(facts, target, found[windows.ESP][1])
     else:
         facts.findings.append(Finding("error", "The Engine's boot partition is missing.", "Reinstall it."))
     _look_at_state(facts, target, found)
+    if state_mount is not None:
+        facts.room = room.of_mounted(facts.room, state_mount, facts.environment.get("good", ""))
     if windows.VMS in found:
         _look_at_vms(facts, target, found[windows.VMS][1])
+    if facts.pending is not None and (_is_finished(facts, target) or _has_run(facts, found)):
+        facts.pending = None
+    if facts.pending is not None:
+        facts.evidence.append(f"The journal says that “{facts.pending_action}” was interrupted.")
     return facts
+
+
+def is_blank(window: Window) -> bool:
+    """Whether nothing was written to the partition's beginning since a fresh install cleared it."""
+    return not any(window.read(0, min(_BLANK_BYTES, window.size_bytes)))
 
 
 def _look_at_esp(facts: EngineEvidence, target: Target, window: Window) -> None:
     try:
         fat = Fat(window.reader)
+        facts.has_loader = fat.exists(SHIM_PATH)
         facts.receipt = _object(fat.read(RECEIPT_PATH))
         facts.evidence.append(f"{RECEIPT_PATH} on the boot partition.")
     except MediakitError as error:
@@ -101,10 +149,6 @@ def _look_at_esp(facts: EngineEvidence, target: Target, window: Window) -> None:
         facts.pending = journal.read_pending(window.reader, 0, window.size_bytes)
     except MediakitError as error:
         facts.findings.append(Finding("warning", f"The journal cannot be read: {error.message}", ""))
-    if facts.pending is not None and _is_finished(facts, target):
-        facts.pending = None
-    if facts.pending is not None:
-        facts.evidence.append(f"The journal says that “{facts.pending_action}” was interrupted.")
 
 
 def _is_finished(facts: EngineEvidence, target: Target) -> bool:
@@ -114,10 +158,34 @@ def _is_finished(facts: EngineEvidence, target: Target) -> bool:
     slot = plan.get("slot")
     if plan.get("action") in ("fresh", "reinstall"):
         sector = target.read(0, 512)
+        is_whole = facts.environment.get("whole_a") == "1"
+        if is_whole and facts.was_booted:
+            return True  # by UEFI, for which the last sector, the MBR, does not matter
+        if target.sector_bytes != SECTOR:
+            return is_whole and facts.has_loader
         return mbr.has_signature(sector) and mbr.parse(sector).has_boot_code
     if plan.get("action") == "rollback":
         return True
     return slot in (facts.environment.get("try"), facts.environment.get("good"))
+
+
+def _has_run(facts: EngineEvidence, found: dict[str, tuple[int, Window]]) -> bool:
+    """Whether an install that is to make the VM store anew is older than what lies in it: going on would
+    destroy that. A store that was never written, half made, or never mounted holds nothing."""
+    assert facts.pending is not None
+    plan = facts.pending.plan
+    if plan.get("action") not in ("fresh", "reinstall") or plan.get("keep_vms") or windows.VMS not in found:
+        return False
+    window = found[windows.VMS][1]
+    keys = plan.get("keys")
+    step = keys.index("vms") + 1 if isinstance(keys, list) and "vms" in keys else 0
+    is_half_made = step in facts.pending.begun and step not in facts.pending.done
+    if is_half_made or is_blank(window):
+        return False
+    try:
+        return bool(ext4.read(window.reader).last_mounted)
+    except MediakitError:
+        return True
 
 
 def _look_at_state(facts: EngineEvidence, target: Target, found: dict[str, tuple[int, Window]]) -> None:
@@ -127,12 +195,19 @@ def _look_at_state(facts: EngineEvidence, target: Target, found: dict[str, tuple
         try:
             superblock = ext4.read(window.reader)
             facts.was_booted = bool(superblock.last_mounted)
+            facts.is_state_dirty = superblock.needs_recovery
             if superblock.needs_recovery:
                 what = "The state was not closed cleanly: what is read of it may be stale."
                 facts.findings.append(Finding("note", what, "The Engine repairs it at its next start."))
             reader = Ext4Files(target.path, window.start)
             names = [f"/slots/{slot}/{name}" for slot in "ab" for name in ("state.json", "manifest.json")]
             files = reader.read(names)
+            good = facts.environment.get("good", "")
+            settings = reader.tree_bytes(f"/slots/{good}") if good in windows.SLOT_NAMES else -1
+            size = superblock.block_bytes
+            blocks, free = superblock.size_bytes // size, superblock.free_bytes // size
+            free_bytes = room.usable_bytes(free, blocks, size)
+            facts.room = replace(facts.room, state_free_bytes=free_bytes, settings_bytes=settings)
         except MediakitError as error:
             what = f"The state cannot be read: {error.message}"
             facts.findings.append(Finding("error", what, "Reinstall it; the VMs can be kept."))

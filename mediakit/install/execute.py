@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from mediakit.block import devices
 from mediakit.block.target import Target, open_target
@@ -18,21 +16,23 @@ from mediakit.errors import FormatError, RefusedError, UsageError
 from mediakit.install import journal, trust, windows
 from mediakit.install.fresh import Fresh
 from mediakit.install.payload import Image
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import WHOLE_DISK, InstallPlan
 from mediakit.install.upgrade import Places, Upgrade
 from mediakit.progress import Cancel, Event, Observer, ignore
-
-WHOLE_DISK = ("fresh", "reinstall")
 
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended: ``result`` is done, refused, failed, already or interrupted."""
+    """How it ended: ``result`` is done, refused, failed, already or interrupted.
+
+    ``exit_status`` is the error's own, where there was one that says more than ``result``.
+    """
 
     result: str
     reason: str = ""
     seconds: float = 0.0
     install_id: str = ""
+    exit_status: int | None = None
 
 
 def execute(
@@ -72,33 +72,10 @@ def execute(
     return Result("done", "", time.monotonic() - started, install_id)
 
 
-def execute_live(
-    plan: InstallPlan,
-    image: Image | None,
-    partitions: dict[str, str],
-    state_mount: Path,
-    observer: Observer = ignore,
-    cancel: Cancel | None = None,
-) -> Result:
-    """The same inside the running Engine: ``partitions`` name → device of ESP and slots, none in use."""
-    started = time.monotonic()
-    _check_image(plan, image)
-    with ExitStack() as stack:
-        opened = {
-            name: stack.enter_context(open_target(path, partition=True)) for name, path in partitions.items()
-        }
-        whole = {name: windows.Window(target, 0, target.size_bytes) for name, target in opened.items()}
-        slots = {slot: whole[name] for slot, name in windows.SLOT_NAMES.items() if name in whole}
-        places = Places(whole[windows.ESP], slots, None, state_mount)
-        if image is not None and plan.action != "rollback":
-            trust.check_with_keys(image, trust.running_keys())
-        run_upgrade(Upgrade(places, plan, image, observer, cancel or Cancel()))
-    return Result("done", "", time.monotonic() - started, plan.install_id)
-
-
 def _run_fresh(work: Fresh) -> str:
     work.prepare()
     actions: dict[str, Callable[[], None]] = {
+        "check": work.check,
         "clear": work.clear,
         "table": work.table,
         "esp": work.make_esp,

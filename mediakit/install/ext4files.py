@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit import run
+from mediakit.units import KIB, align_up
 
 LIMIT_BYTES = 1 << 20
+_BLOCK_BYTES = 4 * KIB
 _SECONDS = 20.0
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,63}")
 _MOST_ENTRIES = 1000
+_MOST_FOLDERS = 64
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,20 @@ class Ext4Files:
             if len(found) >= _MOST_ENTRIES:
                 break
         return found
+
+    def tree_bytes(self, path: str) -> int:
+        """What the tree below ``path`` takes up in blocks of 4 KiB; ``_MOST_FOLDERS`` folders of it count."""
+        total, waiting, looked = 0, [path], 0
+        while waiting and looked < _MOST_FOLDERS:
+            folder = waiting.pop()
+            looked += 1
+            total += _BLOCK_BYTES
+            for entry in self.folder(folder):
+                if entry.is_folder:
+                    waiting.append(f"{folder}/{entry.name}")
+                else:
+                    total += align_up(entry.size_bytes, _BLOCK_BYTES)
+        return total
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """The ordinary files among ``paths`` that are there and no larger than 1 MiB."""

@@ -85,6 +85,13 @@ def sync(folder: Path) -> None:
     run.run(["sync", "-f", str(folder)], timeout=_MAKE_SECONDS)
 
 
+def require_tools(is_file: bool, *, mounting: bool = False) -> None:
+    """MissingToolError, before anything is written, unless the tools of this module are there."""
+    needed = ["mke2fs", "sync"] if is_file else ["mke2fs", "sync", "losetup"]
+    for name in [*needed, *(("losetup", "mount", "umount", "cp") if mounting else ())]:
+        run.find_tool(name)
+
+
 def require_root(why: str) -> None:
     """RefusedError unless we are root."""
     if os.geteuid() != 0:

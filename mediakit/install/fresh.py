@@ -20,7 +20,7 @@ from mediakit.engine import layout
 from mediakit.engine.manifest import PATH, SIGNATURE_PATH
 from mediakit.errors import DeviceError, FormatError, RefusedError
 from mediakit.formats import gpt, mbr
-from mediakit.install import bootenv, bootloader, filesystems, journal, payload, state, windows
+from mediakit.install import bootenv, bootloader, filesystems, journal, payload, room, state, windows
 from mediakit.install.choice import Settings
 from mediakit.install.plan import InstallPlan
 from mediakit.install.windows import Window
@@ -52,8 +52,20 @@ class Fresh:
             if name in bootloader.OPTIONAL and not self.image.exists(path):
                 continue
             self.boot_files[name] = payload.read_checked(self.image, path)
+        filesystems.require_tools(self.target.is_file)
         if self.plan.keep_vms:
             self._check_kept()
+            return
+        for part in self._new_partitions():
+            if part.name == windows.ESP:
+                self._esp_image(part.sectors * self.target.sector_bytes, part.start_lba, {})
+            if part.name == windows.BIOS:
+                size = part.sectors * self.target.sector_bytes
+                bootloader.check_room(len(self.boot_files["core.img"]), size)
+
+    def check(self) -> None:
+        """The whole system image read from the medium, while what is on the disk still starts."""
+        payload.check_image(self.image, self.plan.disk, self.observer, self.cancel)
 
     def clear(self) -> None:
         """Nothing on the disk boots from here on."""
@@ -94,17 +106,11 @@ class Fresh:
         environment = bootenv.initial(
             number["engine-a"], number["engine-b"], mode=self.plan.choice.settings.mode
         )
-        region = journal.plan_bytes(self.plan.to_journal())
-        files = bootloader.esp_files(self.boot_files, environment, region)
-        files[RECEIPT_PATH] = self._receipt()
         window = self._window(windows.ESP)
-        sector = self.target.sector_bytes
-        self.esp = bootloader.esp_image(
-            window.size_bytes, sector, window.start // sector, files, secrets.randbits(32)
-        )
+        self.esp = self._esp_image(window.size_bytes, window.start // self.target.sector_bytes, environment)
         bootloader.write_esp(window, self.esp)
         bios = self._window(windows.BIOS)
-        bootloader.check_room(self.boot_files["core.img"], bios.size_bytes)
+        bootloader.check_room(len(self.boot_files["core.img"]), bios.size_bytes)
         bios.write(0, bootloader.patched_core(self.boot_files["core.img"], bios.start // SECTOR))
         bios.flush()
         self.journal = journal.Journal.locate(self.target, window.start, window.size_bytes)
@@ -159,6 +165,13 @@ class Fresh:
         system = self.image.manifest.system.size_bytes
         return partitions_of(self.target.size_bytes, self.target.sector_bytes, system)
 
+    def _esp_image(self, size: int, start_lba: int, environment: dict[str, str]) -> bootloader.EspImage:
+        region = journal.plan_bytes(self.plan.to_journal())
+        files = bootloader.esp_files(self.boot_files, environment, region)
+        files[RECEIPT_PATH] = self._receipt()
+        serial = secrets.randbits(32)
+        return bootloader.esp_image(size, self.target.sector_bytes, start_lba, files, serial)
+
     def _put(self, offset: int, data: bytes) -> None:
         self.target.write(offset, data)
         self.target.flush()
@@ -173,20 +186,11 @@ class Fresh:
 
     def _check_kept(self) -> None:
         windows.refuse_overlaps(self.target)
-        found = windows.partitions(self.target)
-        missing = [name for name in windows.LAYOUT_2 if name not in found]
-        if missing:
-            raise RefusedError(
-                f"This disk lacks the partition {missing[0]}, so its VM store cannot be kept in place.",
-                "Repair its partition table first, or save the VMs elsewhere.",
-            )
-        bootloader.check_room(self.boot_files["core.img"], found[windows.BIOS][1].size_bytes)
-        need, room = self.image.manifest.system.size_bytes, found["engine-a"][1].size_bytes
-        if need > room:
-            raise RefusedError(
-                f"The new system needs {need} bytes, the slots beside the kept VM store have {room}.",
-                "Save the VMs elsewhere and install without keeping them.",
-            )
+        sizes = room.sizes(windows.partitions(self.target))
+        fits = room.for_kept_vms(sizes, self.image.manifest, self.target.sector_bytes)
+        if not fits.allowed:
+            raise RefusedError(fits.reason, fits.way_forward)
+        self._esp_image(sizes.esp_bytes, self._window(windows.ESP).start // self.target.sector_bytes, {})
 
     def _receipt(self) -> bytes:
         manifest = self.image.manifest

@@ -87,8 +87,37 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class Interrupted:
+    """What was begun and not ended, as its journal says; ``install_id`` is the Engine's before it."""
+
+    action: str
+    keep_vms: bool = False
+    version: str = ""
+    build: int = 0
+    install_id: str = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """The sizes of an Engine's partitions, 0 for one that is missing; and of its state what is free, and what
+    the settings in use take up there, which an upgrade copies (-1 where that could not be read)."""
+
+    esp_bytes: int = 0
+    bios_bytes: int = 0
+    slot_a_bytes: int = 0
+    slot_b_bytes: int = 0
+    state_bytes: int = 0
+    vms_bytes: int = 0
+    state_free_bytes: int = -1
+    settings_bytes: int = -1
+
+
+@dataclass(frozen=True)
 class DetectedEngine:
-    """An Engine found on a disk, with the evidence for it and what may be done with it."""
+    """An Engine found on a disk, with the evidence for it and what may be done with it.
+
+    ``interrupted`` and ``room`` are None where nothing was interrupted, and in older recordings.
+    """
 
     install_id: str
     version: str
@@ -100,6 +129,8 @@ class DetectedEngine:
     registration: Registration | None
     evidence: tuple[str, ...]
     offers: tuple[Offer, ...]
+    interrupted: Interrupted | None = None
+    room: Room | None = None
 
     def offer(self, action: str) -> Offer:
         """What stands for ``action``; an unknown one is not possible."""
@@ -129,7 +160,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine itself; ``firmware`` is bios or uefi."""
+    """The machine itself; ``firmware`` is bios or uefi, ``engine_key`` one of ``secureboot``'s words."""
 
     vendor: str
     model: str
@@ -139,6 +170,7 @@ class Machine:
     secure_boot: bool
     ram_bytes: int
     cpu_ok: bool
+    engine_key: str = ""
 
 
 @dataclass(frozen=True)

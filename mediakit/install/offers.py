@@ -5,12 +5,13 @@ Every "no" is a sentence (``reason``) and a way forward; the plan refuses with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mediakit.engine import layout, versions
 from mediakit.engine.manifest import Manifest
-from mediakit.install.machine import Machine, Offer, Slot, VmDefinition
+from mediakit.install import room
+from mediakit.install.machine import Machine, Offer, Room, Slot, VmDefinition
 from mediakit.units import SECTOR, format_size
 
 NO_IMAGE = Offer(
@@ -62,7 +63,8 @@ def fresh(
 @dataclass(frozen=True)
 class Known:
     """What the offers of one Engine depend on; ``slot_room`` is the inactive slot's size, ``pending`` an
-    interrupted action, ``can_write`` whether the disk may be written at all."""
+    interrupted action, ``can_write`` whether the disk may be written at all, ``unreadable`` says
+    what a new system would have to take over and cannot."""
 
     version: str
     build: int
@@ -73,6 +75,8 @@ class Known:
     pending: str
     slot_room: int
     can_write: Offer
+    room: Room | None = None
+    unreadable: str = ""
 
 
 def engine_offers(known: Known, fresh_offer: Offer, manifest: Manifest | None) -> tuple[Offer, ...]:
@@ -82,7 +86,7 @@ def engine_offers(known: Known, fresh_offer: Offer, manifest: Manifest | None) -
         return tuple(Offer(a, False, why, then) for a in ("upgrade", "repair", "reinstall", "rollback"))
     found = [
         _upgrade(known, manifest),
-        _repair(known, manifest),
+        _new_system("repair", known, manifest, versions.judge_repair),
         Offer("reinstall", fresh_offer.allowed, fresh_offer.reason, fresh_offer.way_forward),
         _rollback(known),
     ]
@@ -92,30 +96,32 @@ def engine_offers(known: Known, fresh_offer: Offer, manifest: Manifest | None) -
 
 
 def _upgrade(known: Known, manifest: Manifest | None) -> Offer:
-    if manifest is None:
-        return _no_image("upgrade")
-    if not known.version:
-        reason = "It cannot be told which version this Engine is."
-        return Offer("upgrade", False, reason, "Reinstall it; the VMs can be kept.")
-    verdict = versions.judge_upgrade(known, manifest)
-    if not verdict.allowed:
-        return Offer("upgrade", False, verdict.reason, verdict.way_forward)
-    if known.layout != 2:
+    offer = _new_system("upgrade", known, manifest, versions.judge_upgrade)
+    if offer.allowed and known.layout != 2:
         reason = "Upgrading an Engine with disk layout 1 is not part of this version of the installer."
         return Offer("upgrade", False, reason, "Use a newer Engine medium.")
-    return _room("upgrade", known, manifest)
+    return offer
 
 
-def _repair(known: Known, manifest: Manifest | None) -> Offer:
+def _new_system(
+    action: str,
+    known: Known,
+    manifest: Manifest | None,
+    judge: Callable[[versions.Installed, Manifest], versions.Verdict],
+) -> Offer:
+    """What an upgrade and a repair have in common: a new system in the other slot, with the settings."""
     if manifest is None:
-        return _no_image("repair")
+        return _no_image(action)
     if not known.version:
         reason = "It cannot be told which version this Engine is."
-        return Offer("repair", False, reason, "Reinstall it; the VMs can be kept.")
-    verdict = versions.judge_repair(known, manifest)
+        return Offer(action, False, reason, "Reinstall it; the VMs can be kept.")
+    if known.unreadable:
+        return Offer(action, False, known.unreadable, "Reinstall it; the VMs can be kept.")
+    verdict = judge(known, manifest)
     if not verdict.allowed:
-        return Offer("repair", False, verdict.reason, verdict.way_forward)
-    return _room("repair", known, manifest)
+        return Offer(action, False, verdict.reason, verdict.way_forward)
+    slot = _room(action, known, manifest)
+    return slot if not slot.allowed or known.room is None else room.for_settings(action, known.room, manifest)
 
 
 def _room(action: str, known: Known, manifest: Manifest) -> Offer:

@@ -27,7 +27,7 @@ from mediakit.engine.image import EngineImage
 from mediakit.errors import FormatError, MediakitError, RefusedError, SourceError
 from mediakit.install import bootenv, detect, facts, filesystems, state, trust, windows
 from mediakit.install.choice import Choice
-from mediakit.install.execute import Result, execute_live, run_upgrade
+from mediakit.install.execute import Result, run_upgrade
 from mediakit.install.machine import Detection
 from mediakit.install.plan import InstallPlan, make_plan
 from mediakit.install.upgrade import Places, Upgrade
@@ -175,7 +175,7 @@ class Online:
                 return Result("already", reason, 0.0, plan.install_id)
             self._keep(Status("pending", before, plan.version), plan.slot)
             try:
-                self._upgrade(plan, image, partitions, observer, cancel or Cancel())
+                self._carry_out(LiveUpgrade, plan, image, partitions, observer, cancel)
             except (MediakitError, OSError) as error:
                 self._keep(Status("failed", before, plan.version, str(error)), plan.slot)
                 raise
@@ -189,7 +189,9 @@ class Online:
             partitions = self._partitions()
             with open_target(self._esp, writable=False, partition=True) as esp:
                 good = bootenv.read(esp.reader, 0, esp.size_bytes).get("good", "a")
-            result = execute_live(plan, None, partitions, self._state)
+            started = time.monotonic()
+            self._carry_out(Upgrade, plan, None, partitions)
+            result = Result("done", "", time.monotonic() - started, plan.install_id)
             to = plan.slot or good
             if to == self._slot:
                 self._keep(Status())
@@ -198,14 +200,16 @@ class Online:
                 self._keep(Status("installed", before, self._version(to), "A restart is required."), to)
         return result
 
-    def _upgrade(
+    def _carry_out(
         self,
+        kind: type[Upgrade],
         plan: InstallPlan,
-        image: EngineImage,
+        image: EngineImage | None,
         partitions: dict[str, str],
-        observer: Observer,
-        cancel: Cancel,
+        observer: Observer = ignore,
+        cancel: Cancel | None = None,
     ) -> None:
+        """The plan's steps on partitions that are in no use; engine-state is mounted already."""
         with ExitStack() as stack:
             opened = {
                 name: stack.enter_context(open_target(path, partition=True))
@@ -214,7 +218,7 @@ class Online:
             whole = {name: windows.Window(target, 0, target.size_bytes) for name, target in opened.items()}
             slots = {slot: whole[name] for slot, name in windows.SLOT_NAMES.items() if name in whole}
             places = Places(whole[windows.ESP], slots, None, self._state)
-            run_upgrade(LiveUpgrade(places, plan, image, observer, cancel))
+            run_upgrade(kind(places, plan, image, observer, cancel or Cancel()))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -240,12 +244,14 @@ class Online:
 
     def _plan(self, action: str, image: EngineImage | None) -> InstallPlan:
         device = devices.describe(self._disk, with_contents=False)
-        machine = facts.machine()
+        machine = facts.machine(certificate=detect.certificate(image))
         manifest = image.manifest if image is not None else None
-        disk = detect.look_at(replace(device, allowed=True, reason="", hint=""), machine, manifest)
+        ours = replace(device, allowed=True, reason="", hint="")
+        disk = detect.look_at(ours, machine, manifest, self._state)
         if not disk.engines:
             raise RefusedError(f"No Engine was recognised on {self._disk}.", "Boot the Engine medium.")
-        if disk.engines[0].state == "trial" and action == "upgrade":
+        slots = disk.engines[0].slots
+        if action == "upgrade" and any(slot.name == self._slot and slot.state == "trial" for slot in slots):
             raise RefusedError(
                 "This Engine is on trial: another update has to wait until it calls itself good.",
                 "Restart, or try again in some minutes.",

@@ -61,6 +61,29 @@ def read_checked(image: Image, path: str, limit: int = 64 * MIB) -> bytes:
     return data
 
 
+def check_image(image: Image, target: str, observer: Observer, cancel: Cancel) -> None:
+    """Read the whole system image from the medium; TrustError unless every byte is the manifest's."""
+    for _ in _checked(image, Meter(observer, target, "check", image.manifest.system.size_bytes), cancel):
+        pass
+
+
+def _checked(image: Image, meter: Meter, cancel: Cancel) -> Iterator[bytes]:
+    """The system image's blocks; TrustError, at the latest at the end, unless they are the manifest's."""
+    entry = image.manifest.system
+    digest = hashlib.sha256()
+    size = 0
+    for block in image.stream(SYSTEM_PATH):
+        cancel.check()
+        size += len(block)
+        if size > entry.size_bytes:
+            raise _differs(SYSTEM_PATH)
+        digest.update(block)
+        yield block
+        meter.add(len(block))
+    if size != entry.size_bytes or digest.hexdigest() != entry.sha256:
+        raise _differs(SYSTEM_PATH)
+
+
 def write_slot(window: Window, image: Image, target: str, observer: Observer, cancel: Cancel) -> None:
     """Write the system image into the slot; TrustError unless every byte is the manifest's."""
     entry = image.manifest.system
@@ -69,20 +92,11 @@ def write_slot(window: Window, image: Image, target: str, observer: Observer, ca
             f"The new system needs {entry.size_bytes} bytes, the slot has {window.size_bytes}.",
             "Choose a fresh install: it makes larger slots.",
         )
-    meter = Meter(observer, target, "write", entry.size_bytes)
-    digest = hashlib.sha256()
     offset = 0
-    for block in image.stream(SYSTEM_PATH):
-        cancel.check()
-        if offset + len(block) > entry.size_bytes:
-            raise _differs(SYSTEM_PATH)
-        digest.update(block)
+    for block in _checked(image, Meter(observer, target, "write", entry.size_bytes), cancel):
         window.write(offset, block)
         offset += len(block)
-        meter.add(len(block))
     window.flush()
-    if offset != entry.size_bytes or digest.hexdigest() != entry.sha256:
-        raise _differs(SYSTEM_PATH)
 
 
 def verify_slot(window: Window, entry: ManifestFile, target: str, observer: Observer, cancel: Cancel) -> None:

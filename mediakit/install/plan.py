@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
 
 from mediakit.engine.manifest import Manifest
 from mediakit.errors import RefusedError, UsageError
-from mediakit.install import offers
+from mediakit.install import offers, room, secureboot
 from mediakit.install.choice import Choice
 from mediakit.install.machine import Content, DetectedEngine, Detection, Disk, Offer
 from mediakit.units import format_size
+
+WHOLE_DISK = ("fresh", "reinstall")
 
 
 def is_loss(content: Content) -> bool:
@@ -43,7 +45,10 @@ class Step:
 
 @dataclass(frozen=True)
 class InstallPlan:
-    """A plan; ``already`` means that there is nothing to do. Serial and size are checked again."""
+    """A plan; ``already`` means that there is nothing to do. Serial and size are checked again.
+
+    ``attended`` says why somebody has to be there, and what they can do: an unattended run stops.
+    """
 
     id: str
     action: str
@@ -62,6 +67,7 @@ class InstallPlan:
     keep_vms: bool = False
     already: bool = False
     notes: tuple[str, ...] = ()
+    attended: tuple[str, ...] = ()
     choice: Choice = field(default_factory=lambda: Choice("", ""), repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -79,6 +85,7 @@ class InstallPlan:
     def to_journal(self) -> dict[str, Any]:
         """What the journal keeps: the plan and what continuing it needs; never a secret."""
         return self.to_json() | {
+            "keys": [step.key for step in self.steps],
             "slot": self.slot,
             "install_id": self.install_id,
             "version": self.version,
@@ -95,28 +102,42 @@ class InstallPlan:
 
 def make_plan(detection: Detection, choice: Choice, image: HasManifest | None) -> InstallPlan:
     """The plan for a choice; RefusedError with the offer's own words when it is not possible."""
+    plan = _make(detection, choice, image)
+    obstacle = secureboot.obstacle(detection.machine)
+    is_here = plan.disk.startswith("/dev/")
+    if obstacle is None or not is_here or plan.already or plan.action == "rollback":
+        return plan
+    return replace(plan, notes=(*plan.notes, " ".join(obstacle)), attended=obstacle)
+
+
+def _make(detection: Detection, choice: Choice, image: HasManifest | None) -> InstallPlan:
     disk = detection.disk(choice.disk)
     if disk is None:
         raise UsageError(
             f"{choice.disk} is not among the disks that were looked at.", "Choose a listed disk."
         )
     engine = find_engine(disk, choice)
-    action = _resolve(choice, engine)
+    choice = _resolve(choice, engine)
+    action = choice.action
     manifest = image.manifest if image is not None else None
     if action == "upgrade" and engine and manifest and _is_there(engine, manifest):
         return _plan(disk, choice, action, manifest, engine, already=True)
     offer = _offer(disk, engine, action)
     if not offer.allowed:
         raise RefusedError(offer.reason, offer.way_forward)
-    if action in ("fresh", "reinstall"):
+    if action in WHOLE_DISK:
+        assert manifest is not None
         if choice.keep_vms and (action == "fresh" or engine is None):
             raise RefusedError(
                 "The VMs were to be kept, and this would destroy them: only the reinstall of an Engine "
                 "that was recognised keeps them.",
                 "Choose reinstall, or leave out --keep-vms (keep_vms in the answers) to destroy them.",
             )
+        if choice.keep_vms and engine is not None and engine.room is not None:
+            fits = room.for_kept_vms(engine.room, manifest, disk.sector_bytes)
+            if not fits.allowed:
+                raise RefusedError(fits.reason, fits.way_forward)
         check_wipe(disk, choice)
-        assert manifest is not None
         return _whole_disk(disk, choice, action, manifest, engine)
     assert engine is not None
     if action == "rollback":
@@ -148,15 +169,18 @@ def is_nothing_lost(disk: Disk) -> bool:
 
 def check_wipe(disk: Disk, choice: Choice) -> None:
     """RefusedError unless what is destroyed was named: serial, file name or install id (law 2)."""
-    if is_nothing_lost(disk):
+    if is_nothing_lost(disk) or _goes_on(disk, choice):
         return
     name = PurePath(disk.path).name
     is_file = disk.bus == "file" or not disk.path.startswith("/dev/")
     known = {engine.install_id for engine in disk.engines} | {name if is_file else disk.serial}
+    known |= {engine.interrupted.install_id for engine in disk.engines if engine.interrupted}
+    if not known - {""}:
+        known = {disk.path}  # it has no other name
     what = describe_loss(disk)
     if choice.wipe and choice.wipe in known - {""}:
         return
-    expected = name if is_file else disk.serial or next(iter(known - {""}), "")
+    expected = name if is_file else disk.serial or next(iter(sorted(known - {""})))
     if choice.wipe:
         raise RefusedError(
             f"“{choice.wipe}” is not the identity of {disk.path}, which holds {what}.",
@@ -174,19 +198,32 @@ def describe_loss(disk: Disk) -> str:
     return ", ".join(words) or "nothing"
 
 
-def _resolve(choice: Choice, engine: DetectedEngine | None) -> str:
-    if choice.action == "continue":
-        offer = (
-            engine.offer("continue") if engine else Offer("continue", False, "Nothing was interrupted here.")
+def _resolve(choice: Choice, engine: DetectedEngine | None) -> Choice:
+    """``continue`` becomes the action that was interrupted, as it was chosen then."""
+    if choice.action != "continue":
+        return choice
+    offer = engine.offer("continue") if engine else Offer("continue", False, "Nothing was interrupted here.")
+    if not offer.allowed:
+        raise RefusedError(offer.reason, offer.way_forward)
+    interrupted = engine.interrupted if engine else None
+    if interrupted is None:
+        raise RefusedError("It cannot be told which action was interrupted here.", "Detect again.")
+    keep_vms = choice.keep_vms or interrupted.keep_vms
+    if engine and interrupted.action in WHOLE_DISK and engine.vms and not keep_vms:
+        raise RefusedError(
+            "There are VMs on this Engine, and the interrupted action would destroy them.",
+            "Choose reinstall, which can keep them.",
         )
-        if not offer.allowed:
-            raise RefusedError(offer.reason, offer.way_forward)
-        return _interrupted_action(offer)
-    return choice.action
+    return replace(choice, action=interrupted.action, keep_vms=keep_vms)
 
 
-def _interrupted_action(offer: Offer) -> str:
-    return offer.reason.split("“")[1].split("”")[0]
+def _goes_on(disk: Disk, choice: Choice) -> bool:
+    """Whether the choice ends what was begun on this disk, and nothing is destroyed that was not then."""
+    engine = find_engine(disk, choice)
+    begun = engine.interrupted if engine else None
+    if engine is None or begun is None or begun.action not in WHOLE_DISK or begun.action != choice.action:
+        return False
+    return choice.keep_vms or not (engine.vms or begun.keep_vms)
 
 
 def _offer(disk: Disk, engine: DetectedEngine | None, action: str) -> Offer:
@@ -212,6 +249,8 @@ def _whole_disk(
         ("verify", "Read slot a back and compare it with the manifest", size),
         ("state", "Make the state partition", 0),
     ]
+    if not is_nothing_lost(disk):
+        steps.insert(0, ("check", "Read the new system from the medium before anything is destroyed", size))
     if not keep:
         steps.append(("vms", "Make the VM store", 0))
     steps += [("whole", "Mark slot a as whole", 0), ("boot", "Make the disk bootable", 0)]

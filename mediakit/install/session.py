@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from mediakit.block.target import open_target
 from mediakit.engine.image import EngineImage, open_engine
 from mediakit.engine.manifest import Manifest
-from mediakit.errors import CancelledError, MediakitError, MissingToolError, RefusedError, SourceError
-from mediakit.install import bootenv, detect, report, trust, windows
+from mediakit.engine.signature import SignatureCheck
+from mediakit.errors import CancelledError, MediakitError, RefusedError, SourceError
+from mediakit.install import detect, report, trust
 from mediakit.install.choice import Choice
 from mediakit.install.execute import Result, execute
 from mediakit.install.machine import Detection
@@ -94,19 +94,11 @@ class Installation:
 
     def needs_medium_keys(self, plan: InstallPlan) -> bool:
         """Whether the installed Engine's keys cannot be read, so that somebody must confirm the medium's."""
-        if self._recorded is not None or plan.action not in ("upgrade", "repair") or plan.already:
-            return False
-        with open_target(plan.disk, writable=False) as target:
-            try:
-                places = {name: place for name, (_, place) in windows.partitions(target).items()}
-                esp = places[windows.ESP]
-                good = bootenv.read(esp.reader, 0, esp.size_bytes).get("good", "a")
-                trust.slot_keys(places[windows.SLOT_NAMES[good]])
-            except MissingToolError:
-                raise
-            except (MediakitError, KeyError):
-                return True
-        return False
+        return self._recorded is None and trust.needs_medium_keys(plan)
+
+    def medium_key(self) -> SignatureCheck:
+        """The key that signed this medium; TrustError when it cannot be trusted at all."""
+        return trust.check_with_medium(self._image)
 
     def execute(
         self,
@@ -138,7 +130,8 @@ class Installation:
             return Result("refused", str(error), time.monotonic() - started, plan.install_id)
         except (MediakitError, OSError) as error:
             self._log.write(f"failed: {error}\n")
-            return Result("failed", str(error), time.monotonic() - started, plan.install_id)
+            status = error.exit_status if isinstance(error, MediakitError) else None
+            return Result("failed", str(error), time.monotonic() - started, plan.install_id, status)
 
     def write_report(self, plan: InstallPlan | None, result: Result) -> str:
         """Leave report and log on ENGINE-DATA; a sentence that says where they lie."""

@@ -69,6 +69,9 @@ class Upgrade:
             )
         if self.plan.slot and self.image is not None and self.places.state_mount is None:
             filesystems.require_root("The state partition is mounted to copy the settings")
+            filesystems.require_tools(True, mounting=True)
+            if self.places.state is None:
+                raise FormatError("The disk has no partition engine-state.", "Reinstall this Engine.")
 
     def unmark(self) -> None:
         """From here on GRUB does not start the slot; a trial of it is over."""

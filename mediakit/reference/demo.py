@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediakit.errors import MediakitError
+from mediakit.errors import CancelledError, MediakitError
 from mediakit.reference import walk
 from mediakit.run import run
 from mediakit.units import format_duration
@@ -64,11 +65,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mediakit.reference.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="where everything is put")
     parsed = parser.parse_args(arguments)
+    demo = Demo(parsed.out.absolute())
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
     try:
-        play(Demo(parsed.out.absolute()))
+        play(demo)
     except MediakitError as error:
         print(f"demo: {error.message}\n  {error.hint}".rstrip(), file=sys.stderr)
         return error.exit_status
+    except KeyboardInterrupt:
+        places = f"{demo.out}\n  logs and pictures of its machines: {demo.out / 'machines'}"
+        print(f"\ndemo: Stopped. What there is so far: {places}", file=sys.stderr)
+        return CancelledError.exit_status
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -172,7 +181,7 @@ def running(demo: Demo, spec: VmSpec, name: str) -> Iterator[Machine]:
         print(f"             {machine.accelerator.name}: {machine.accelerator.why}", flush=True)
         try:
             yield machine
-        except MediakitError:
+        except (MediakitError, KeyboardInterrupt):
             page = evidence.leave(machine, demo.out / "machines" / name)
             print(f"             What is known about it: {page}", flush=True)
             raise

@@ -17,13 +17,15 @@ from mediakit.vm.deadline import Deadline, DeadlineError
 from mediakit.vm.serial import Serial
 
 PAGE = re.compile(r"Screen (\d)(?:, part (\d+) of (\d+))?\s*\n\s*(\S[^\n]*)")
+LOOKED = re.compile(r"What was found(?![\s\S]*Looking at the disks)[\s\S]*(\([ *]\)|could not be looked at)")
+"""Screen 5 with a result: a choice that can be taken, or why there is none; not while it still looks."""
 READY = re.compile(r"ENGINE-(READY|DEGRADED) (\{[^\n\r]*\})")
 
 
 class Console(Protocol):
     """A machine's screen and keyboard, or its serial line."""
 
-    def wait_screen(self, pattern: str, deadline: Deadline) -> str: ...
+    def wait_screen(self, pattern: str | re.Pattern[str], deadline: Deadline) -> str: ...
     def wait_still(self, deadline: Deadline) -> str: ...
     def press(self, *names: str) -> None: ...
     def type(self, text: str) -> None: ...
@@ -72,6 +74,8 @@ class Walk:
         if match is None:
             raise WalkError("The screen shows no page of the installer.", text)
         title = match[4].strip()
+        if title.startswith("What was found"):
+            text = self.console.wait_screen(LOOKED, deadline)
         if not title.startswith("Progress"):
             self.console.wait_still(deadline)
         return text, title
@@ -102,7 +106,9 @@ class Walk:
                     raise deadline.error("the page after the keyboard", early.hint) from early
 
     def found(self, deadline: Deadline) -> None:
-        text = self.console.wait_screen(self.person.action or r"Fresh install|Upgrade to|Repair", deadline)
+        text = self.console.wait_screen(self.person.action or LOOKED, deadline)
+        if "could not be looked at" in text:
+            raise WalkError("The installer could not look at the disks.", text)
         if self.person.action:
             for _ in range(_rows_down(text, self.person.action)):
                 self.console.press("down")
@@ -162,12 +168,23 @@ def choose_install(serial: Serial, deadline: Deadline, looked: Callable[[], obje
     return text
 
 
-def choose_entry(serial: Serial, label: str, deadline: Deadline) -> None:
-    """Screen 1: go down to the entry that holds ``label`` and choose it."""
-    serial.wait_screen(r"Install Engine \S+", deadline)
-    while not any(label in row for row in serial.marked()):
-        _next_entry(serial, deadline)
-    serial.press("enter")
+def choose_entry(console: Console, label: str, deadline: Deadline) -> None:
+    """Screen 1: go down to the entry that holds ``label`` and choose it. GRUB stars the chosen one;
+    a key that came too early is pressed again."""
+    text = console.wait_screen(r"\*Install Engine \S+", deadline)
+    while label not in (row := _starred(text)):
+        console.press("down")
+        try:
+            text = console.wait_screen(rf"\*(?!{re.escape(row)})\w", Deadline(5, scale=1))
+        except DeadlineError as early:
+            if deadline.is_over:
+                raise deadline.error(f"the entry “{label}” of the boot menu", early.hint) from early
+    console.press("enter")
+
+
+def _starred(text: str) -> str:
+    found = re.search(r"\*(\w[^\n]*)", text)
+    return found[1] if found else ""
 
 
 def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dict[str, Any]:
@@ -177,13 +194,6 @@ def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dic
     if match[1] != word:
         raise WalkError(f"The Engine says ENGINE-{match[1]}, not ENGINE-{word}.", match[2])
     return document
-
-
-def _next_entry(serial: Serial, deadline: Deadline) -> None:
-    """One row down; at the last one this ends with the deadline's error, which shows the menu."""
-    before = serial.marked()
-    serial.press("down")
-    serial.wait_until(lambda _: serial.marked() not in ([], before), "the next entry of the menu", deadline)
 
 
 def _rows_down(text: str, label: str) -> int:

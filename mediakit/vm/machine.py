@@ -9,6 +9,7 @@ import select
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -242,7 +243,9 @@ class Machine:
         deadline = Deadline(START_SECONDS)
         try:
             with messages.open("wb") as output:
-                self._process = run.start(self.argv, stdout=output, stderr=output)
+                # A thread that ends would take QEMU with it: only the main thread lasts as long as we do.
+                is_main = threading.current_thread() is threading.main_thread()
+                self._process = run.start(self.argv, stdout=output, stderr=output, dies_with_us=is_main)
             self.qmp = Qmp(self._accept(listeners[0], deadline, messages))
             self.serial = Serial(self._accept(listeners[1], deadline, messages), self.folder / "serial.log")
         finally:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
+from mediakit.block.target import open_target
 from mediakit.cli.main import main
+from mediakit.install import windows
 from tests.install import fakes
 
 ANSWERS = """schema = 1
@@ -92,3 +95,42 @@ def test_detect_reports_the_other_disks_when_one_is_no_disk(
     disk = fakes.sparse_disk(tmp_path / "disk.img", 1 << 20)
     assert main(["detect", str(tmp_path), str(disk), "--json"]) == 3
     assert [one["path"] for one in shown(capsys)["disks"]] == [str(disk)]  # type: ignore[index,attr-defined]
+
+
+class Terminal(io.StringIO):
+    """Somebody who types these lines."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("words", "typed", "status"),
+    [
+        (["--yes"], "", 6),
+        ([], "disk.img\nno\n", 130),
+        ([], "disk.img\nTRUST\n", 0),
+    ],
+)
+def test_keys_that_cannot_be_read_cost_a_typed_word_and_yes_is_not_enough(
+    medium: Path,
+    tmp_path: Path,
+    words: list[str],
+    typed: str,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    disk = tmp_path / "disk.img"
+    base = ["install", str(medium), str(disk), "--action"]
+    assert main([*base, "fresh", "--size", "8G", "--yes"]) == 0
+    with open_target(disk) as target:
+        windows.partitions(target)["engine-a"][1].zero(0, 1 << 20)
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert main([*base, "repair", *words]) == status
+    said = capsys.readouterr().err
+    if typed:
+        assert "is signed with the key" in said and "TRUST" in said
+    else:
+        assert "keys of the installed Engine cannot be read" in said

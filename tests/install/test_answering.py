@@ -110,3 +110,12 @@ def test_the_hash_of_the_password_is_in_no_representation() -> None:
     settings = settings_of(wanted('action = "fresh"' + SYSTEM))
     assert settings.host_name == "lab" and settings.admin_password_hash.startswith("$6$")
     assert "saltsalt" not in repr(settings)
+
+
+def test_the_install_id_of_before_the_cut_still_names_a_half_reinstalled_engine() -> None:
+    found = Detection.loads((fakes.ROOT / "tests/machines/reinstall-interrupted.json").read_text())
+    old = found.disks[0].engines[0].interrupted
+    assert old is not None
+    text = f'action = "reinstall"\n[wipe]\ninstall_id = "{old.install_id}"\nkeep_vms = true' + SYSTEM
+    (choice,) = choices(found, wanted(text))
+    assert choice.install_id == found.disks[0].engines[0].install_id and choice.keep_vms

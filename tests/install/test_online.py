@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from mediakit.block.target import open_target
 from mediakit.cli import engine_update
 from mediakit.engine import manifest
 from mediakit.errors import CancelledError, FormatError, RefusedError, SourceError, TrustError
-from mediakit.install import bootenv, filesystems, online, windows
+from mediakit.install import bootenv, filesystems, online, room, windows
 from mediakit.install.online import Online, Status
 from mediakit.progress import Cancel, Event, ignore
 
@@ -270,3 +271,35 @@ def test_elsewhere_than_in_an_engine_it_says_so(tmp_path: Path) -> None:
 )
 def test_partitions_are_named_as_the_kernel_does(disk: str, expected: str) -> None:
     assert online.partition_path(disk, 4) == expected
+
+
+def test_a_full_state_is_refused_by_what_the_kernel_says(machine: Machine, medium_with_code: Path) -> None:
+    """Not by the superblock on the disk, which a mounted filesystem does not keep up to date."""
+    log = machine.state / "logs" / "engine.log"
+    found = os.statvfs(machine.state)
+    with log.open("wb") as file:
+        os.posix_fallocate(
+            file.fileno(), 0, room.usable_bytes(found.f_bfree, found.f_blocks, found.f_frsize) - 100 * 1024
+        )
+    before = machine.environment()
+    with fakes.open_medium(medium_with_code) as image:
+        with pytest.raises(RefusedError, match="state partition"):
+            machine.online().install(image)
+        assert machine.environment() == before
+        run.run(["sync", "-f", str(machine.state)], timeout=30)
+        log.unlink()
+        assert machine.online().install(image).result == "done"
+
+
+def test_after_a_trial_that_did_not_hold_another_update_goes_through(
+    machine: Machine, medium_with_code: Path
+) -> None:
+    """The boot choice keeps saying what was tried, so that the old Engine can say why it is back."""
+    with fakes.open_medium(medium_with_code) as image:
+        machine.online().install(image)
+        machine.set_environment(tries="0")  # every boot of slot b was used up, and a runs
+        assert machine.online().install(image).result == "done"
+        assert machine.environment()["tries"] == "3"
+        machine.runs("b")
+        with pytest.raises(RefusedError, match="on trial"):
+            machine.online().install(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from mediakit import run
 from mediakit.block.target import open_target
 from mediakit.engine.manifest import SYSTEM_PATH
 from mediakit.errors import RefusedError, TrustError
-from mediakit.install import bootenv, filesystems, journal, windows
+from mediakit.install import bootenv, filesystems, journal, room, windows
 from mediakit.install.choice import Choice
 from mediakit.install.detect import detect
 from mediakit.install.execute import Result, execute, run_upgrade
-from mediakit.install.machine import DetectedEngine
+from mediakit.install.machine import DetectedEngine, Detection, Interrupted
 from mediakit.install.plan import make_plan
 from mediakit.install.upgrade import Places, Upgrade, copy_state
 from mediakit.progress import Cancel, ignore
@@ -182,6 +183,7 @@ def test_a_cut_at_any_step_leaves_the_old_engine_and_the_next_run_continues(
         assert engine.state == "trial"
         return
     assert engine.state == "interrupted"
+    assert engine.interrupted == Interrupted("upgrade", False, "5.1", 5100, engine.install_id)
     assert engine.offer("continue").allowed and engine.offer("rollback").allowed
     assert act(installed, medium_51, "continue").result == "done"
     assert environment(installed)["try"] == "b" and environment(installed)["whole_b"] == "1"
@@ -296,3 +298,69 @@ def test_a_copy_of_the_settings_that_fails_leaves_nothing_behind(tmp_path: Path,
     with fakes.open_medium(medium_51) as image, pytest.raises(ValueError):
         copy_state(tmp_path, "a", "b", image)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def fill_state(disk: Path, leave_bytes: int) -> None:
+    """Logs until only so much of the state partition is free."""
+    with open_target(disk) as target:
+        state = windows.partitions(target)["engine-state"][1]
+        with filesystems.mounted(state) as folder:
+            found = os.statvfs(folder)
+            with (folder / "logs" / "engine.log").open("wb") as log:
+                os.posix_fallocate(
+                    log.fileno(),
+                    0,
+                    room.usable_bytes(found.f_bfree, found.f_blocks, found.f_frsize) - leave_bytes,
+                )
+
+
+def test_a_full_state_partition_is_refused_with_numbers_and_a_way_out(
+    installed: Path, medium_51: Path
+) -> None:
+    fill_state(installed, 100 * 1024)
+    before = fakes.digest(installed, 0, fakes.DISK_BYTES)
+    offer = engine_on(installed, medium_51).offer("upgrade")
+    assert not offer.allowed and "free" in offer.reason and "KiB" in offer.reason
+    assert "/engine/state/logs" in offer.way_forward
+    with pytest.raises(RefusedError, match="state partition"):
+        act(installed, medium_51)
+    assert fakes.digest(installed, 0, fakes.DISK_BYTES) == before
+    assert engine_on(installed, medium_51).offer("reinstall").allowed
+
+
+def test_what_fits_is_not_refused(installed: Path, medium_51: Path) -> None:
+    fill_state(installed, 600 * 1024)
+    assert act(installed, medium_51).result == "done"
+
+
+def test_an_older_recording_without_room_and_interruption_still_loads(
+    installed: Path, medium_51: Path
+) -> None:
+    with fakes.open_medium(medium_51) as image:
+        document = detect([installed], image).to_json()
+        for key in ("room", "interrupted"):
+            del document["disks"][0]["engines"][0][key]
+        older = Detection.loads(json.dumps(document))
+        assert make_plan(older, Choice("upgrade", str(installed)), image).steps
+        with pytest.raises(RefusedError):
+            make_plan(older, Choice("continue", str(installed)), image)
+
+
+@pytest.mark.parametrize(
+    ("name", "offset", "says"), [("engine-esp", 0, "boot choice"), ("engine-state", 1024, "settings")]
+)
+def test_an_engine_whose_settings_or_boot_choice_are_lost_is_not_begun_with(
+    installed: Path, medium_51: Path, name: str, offset: int, says: str
+) -> None:
+    """It would stop midway, with the other slot written over."""
+    with open_target(installed) as target:
+        windows.partitions(target)[name][1].zero(offset, 65536)
+    before = fakes.digest(installed, 0, fakes.DISK_BYTES)
+    engine = engine_on(installed, medium_51)
+    offer = engine.offer("upgrade")
+    assert not offer.allowed and offer.way_forward
+    assert says in offer.reason or "which version" in offer.reason
+    with pytest.raises(RefusedError):
+        act(installed, medium_51)
+    assert fakes.digest(installed, 0, fakes.DISK_BYTES) == before
+    assert engine.offer("reinstall").allowed

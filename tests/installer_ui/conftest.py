@@ -11,6 +11,7 @@ import pytest
 from installer_ui.app import InstallerApp
 from installer_ui.steps import Draft
 from mediakit.engine.manifest import Manifest, ManifestFile
+from mediakit.engine.signature import SignatureCheck
 from mediakit.errors import RefusedError
 from mediakit.install.choice import Choice
 from mediakit.install.execute import Result
@@ -31,7 +32,13 @@ MANIFEST = Manifest(
     pv_driver="5.1",
     min_ram_bytes=GIB,
     min_disk_bytes=8 * GIB,
-    files=(ManifestFile("/engine/system.squashfs", 240 << 20, "0" * 64),),
+    files=(
+        ManifestFile("/engine/system.squashfs", 240 << 20, "0" * 64),
+        *(
+            ManifestFile(f"/engine/boot/{name}", 1 << 18, "0" * 64)
+            for name in ("core.img", "shimx64.efi", "grubx64.efi", "grub.cfg", "ENGINE.CER")
+        ),
+    ),
 )
 LICENCES = {
     "en": "END USER LICENCE AGREEMENT\n\n" + "You may use this software. " * 60,
@@ -54,6 +61,8 @@ class Rehearsal:
         self.image = image
         self._licences = licences
         self.ended_by = ""
+        self.has_unreadable_keys = False
+        self.trusted_medium = False
         self.reported: Result | None = None
 
     @property
@@ -75,8 +84,17 @@ class Rehearsal:
     def plan(self, choice: Choice) -> InstallPlan:
         return make_plan(self._detection, choice, self.image)
 
-    def execute(self, plan: InstallPlan, observer: Observer, cancel: Cancel) -> Result:
+    def needs_medium_keys(self, plan: InstallPlan) -> bool:
+        return self.has_unreadable_keys and plan.action in ("upgrade", "repair")
+
+    def medium_key(self) -> SignatureCheck:
+        return SignatureCheck("good", "E7620F1842B4E81F", "public test key")
+
+    def execute(
+        self, plan: InstallPlan, observer: Observer, cancel: Cancel, *, trust_medium: bool = False
+    ) -> Result:
         """Show each step; nothing is written."""
+        self.trusted_medium = trust_medium
         for step in plan.steps:
             cancel.check()
             observer(Event("phase", plan.disk, step.key, total_bytes=step.bytes, message=step.what))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from installer_ui.headless import SECONDS, StoppedByKeyError, Unattended
 from mediakit.engine import answers
-from mediakit.errors import RefusedError, UsageError
+from mediakit.errors import RefusedError, TrustError, UsageError
+from mediakit.install.execute import Result
 
 UPGRADE = 'schema = 1\naction = "upgrade"\nlicence = "accepted"\n'
 
@@ -87,3 +89,42 @@ def test_without_the_licence_nothing_is_looked_at(machine_on: Any) -> None:
     run._answers = answers.Answers("upgrade")
     with pytest.raises(UsageError):
         run.run()
+
+
+def test_keys_that_cannot_be_read_stop_it_as_a_matter_of_trust(machine_on: Any) -> None:
+    machine, keys = machine_on("engine-5.0"), Keys()
+    machine.has_unreadable_keys = True
+    run, out = unattended(machine, UPGRADE, keys)
+    with pytest.raises(TrustError) as error:
+        run.run()
+    assert error.value.exit_status == 6 and keys.waited == 0
+    assert machine.reported.result == "refused" and machine.ended_by == ""
+    assert "ENGINE-INSTALL refused" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("word", "stops"), [("missing", True), ("denied", True), ("mok", False), ("", False)]
+)
+def test_secure_boot_that_would_not_start_the_engine_stops_it(
+    machine_on: Any, word: str, stops: bool
+) -> None:
+    machine, keys = machine_on("engine-5.0"), Keys()
+    found = machine._detection
+    machine._detection = replace(
+        found, machine=replace(found.machine, firmware="uefi", secure_boot=True, engine_key=word)
+    )
+    run, out = unattended(machine, UPGRADE, keys)
+    if stops:
+        with pytest.raises(RefusedError, match="Secure Boot is on"):
+            run.run()
+        assert keys.waited == 0 and machine.reported.result == "refused"
+    else:
+        assert run.run() == 0
+    assert ("Secure Boot is on" in out.getvalue()) is bool(word)
+
+
+def test_an_error_of_trust_while_working_keeps_its_status(machine_on: Any) -> None:
+    machine = machine_on("engine-5.0")
+    machine.execute = lambda *_, **__: Result("failed", "Forged.", exit_status=6)
+    run, _ = unattended(machine, UPGRADE, Keys())
+    assert run.run() == 6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from installer_ui.screens.work import Work
 from installer_ui.steps import Step
 from mediakit.install.execute import Result
 from mediakit.install.machine import Detection
-from mediakit.install.plan import InstallPlan
+from mediakit.install.plan import InstallPlan, make_plan
 from mediakit.install.state import Network
 from mediakit.progress import Cancel, Event, Observer
 
@@ -78,6 +79,10 @@ async def look(pilot: Pilot[int], page: Page, *keys: str) -> str:
     """The text of ``page`` after ``keys``."""
     pilot.app.push_screen(page)
     await pilot.pause()
+    own = [worker for worker in pilot.app.workers if worker.node is page]
+    if own:  # what it does in the background belongs on the picture
+        await pilot.app.workers.wait_for_complete(own)
+        await pilot.pause()
     for line in (page.keys_text(), page.next_text(), page.title_text()):
         assert len(line) <= COLUMNS - 4, f"cut off: {line}"
     for key in keys:
@@ -124,7 +129,9 @@ class Holding:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def execute(self, plan: InstallPlan, observer: Observer, cancel: Cancel) -> Result:
+    def execute(
+        self, plan: InstallPlan, observer: Observer, cancel: Cancel, *, trust_medium: bool = False
+    ) -> Result:
         for step in plan.steps[:2]:
             observer(Event("phase", plan.disk, step.key, total_bytes=step.bytes, message=step.what))
         observer(Event("progress", plan.disk, "slot", 90 * MIB, 240 * MIB, 45.0 * MIB, 3.4))
@@ -144,6 +151,9 @@ async def work_screens(pilot: Pilot[int], app: Bare, machine: str) -> AsyncItera
         name = action + ("-erase" if more.get("keep_vms") is False else "")
         yield f"20-summary-{name}", await look(pilot, make_page(Step.SUMMARY, draft, plan))
     yield "21-keep", await look(pilot, make_page(Step.KEEP, draft, None))
+    trusting = app.draft.change(action="repair", needs_keys=True, **engine)
+    yield "28-trust", await look(pilot, make_page(Step.KEYS, trusting, None))
+    yield "29-trust-fault", await look(pilot, make_page(Step.KEYS, trusting, None), "y", "enter")
     upgrade = app.draft.change(action="upgrade", **engine)
     plan = app.installation.plan(steps.choice(detection(app), upgrade))
     app.installation = Holding(app.installation)
@@ -163,6 +173,26 @@ async def work_screens(pilot: Pilot[int], app: Bare, machine: str) -> AsyncItera
     yield "27-notice", await look(pilot, Notice(app.draft))
 
 
+async def secure_boot_screens(pilot: Pilot[int], app: Bare, machine: str) -> AsyncIterator[tuple[str, str]]:
+    """The machine's firmware does not know the Engine's certificate."""
+    found = detection(app)
+    this = replace(found.machine, firmware="uefi", secure_boot=True, engine_key="missing")
+    app.detection = replace(found, machine=this)
+    yield "30-secure-boot-found", await look(pilot, Found(app.draft))
+    yield "30-secure-boot-details", await look(pilot, Found(app.draft), "d")
+    app.pop_screen()
+    draft = app.draft.change(action="upgrade", disk="/dev/sda", install_id=ENGINE)
+    plan = make_plan(app.detection, steps.choice(app.detection, draft), HasMedium(app))  # type: ignore[arg-type]
+    yield "31-secure-boot-summary", await look(pilot, make_page(Step.SUMMARY, draft, plan))
+
+
+class HasMedium:
+    """An image as far as a plan looks at it."""
+
+    def __init__(self, app: InstallerApp) -> None:
+        self.manifest = app.installation.medium
+
+
 TOURS = {
     "simple": ("windows-and-engines", simple_screens),
     "found-5.0": ("engine-5.0", found_screens),
@@ -170,6 +200,7 @@ TOURS = {
     "found-blank": ("blank", found_screens),
     "found-none": ("no-disk", found_screens),
     "work": ("engine-5.0", work_screens),
+    "secure-boot": ("engine-5.0", secure_boot_screens),
 }
 
 
