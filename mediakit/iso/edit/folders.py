@@ -43,7 +43,8 @@ class NewFile:
 
 @dataclass(eq=False)
 class Entry:
-    """One name. ``raws`` are its records, several for a multi-extent file; ``area`` a new continuation."""
+    """One name. ``raws`` are its records, several for a multi-extent file; ``area`` a new continuation;
+    ``link`` the folder that was relocated from here (RRIP §4.1.5), once it was looked into."""
 
     raws: list[bytes]
     name: str
@@ -51,6 +52,7 @@ class Entry:
     rock: RockRidge = field(default_factory=RockRidge)
     put: NewFile | None = None
     child: Folder | None = None
+    link: Folder | None = None
     area: bytes = b""
 
     @property
@@ -76,13 +78,15 @@ class Entry:
 
 @dataclass(eq=False)
 class Folder:
-    """A directory; ``lba`` and ``size_bytes`` say where it is now (−1: it is new)."""
+    """A directory; ``lba`` and ``size_bytes`` say where it is now (−1: it is new). The ``parent`` of a
+    relocated one is the folder that holds such folders, ``logical`` where people see it."""
 
     name: str
     lba: int
     size_bytes: int
     parent: Folder | None
     entry: Entry | None
+    logical: Folder | None = None
     own: bytes = b""
     up: bytes = b""
     entries: list[Entry] = field(default_factory=list)
@@ -106,6 +110,8 @@ class Folder:
         here: Folder | None = self
         while here is not None and not here.is_changed:
             here.is_changed = True
+            if here.logical is not None:
+                here.logical.mark()
             here = here.parent
 
 
@@ -154,16 +160,45 @@ class EditTree:
         return folder.entries
 
     def child(self, folder: Folder, entry: Entry) -> Folder:
-        """The folder behind an entry; RefusedError for one that was moved up because it lay too deep."""
+        """The folder behind an entry; one that was relocated is found where it really lies."""
+        if entry.rock.child_lba is not None:
+            if entry.link is None:
+                entry.link = self._relocated(folder, entry, entry.rock.child_lba)
+            return entry.link
         if entry.child is None:
-            if entry.rock.child_lba is not None:
-                raise RefusedError(
-                    f"The folder “{folder.path}/{entry.name}” lies so deep that it is stored elsewhere "
-                    "(Rock Ridge relocation): nothing in it can be changed in place.",
-                    "Use --compact, which writes the image anew.",
-                )
             entry.child = Folder(entry.name, entry.lba, entry.size_bytes, folder, entry)
         return entry.child
+
+    def _relocated(self, logical: Folder, entry: Entry, lba: int) -> Folder:
+        """The folder that ``entry``'s CL names, below the one in the root that holds relocated folders."""
+        if (lba + 1) * BLOCK > self.size_bytes:
+            raise FormatError(f"The relocated folder “{entry.name}” lies outside the image.")
+        block = self.reader(lba * BLOCK, BLOCK)
+        own = iso9660.parse_record(block, 0)
+        up = iso9660.parse_record(block, block[0])
+        holder = next(
+            (e for e in self.load(self.root) if up and e.kind == "directory" and e.lba == up.lba), None
+        )
+        if own is None or up is None or holder is None or not self._can_point(entry, block, lba):
+            raise RefusedError(
+                f"The folder “{logical.path}/{entry.name}” was relocated in a way that is not known: "
+                "nothing in it can be changed in place.",
+                "Use --compact, which writes the image anew.",
+            )
+        place = self.child(self.root, holder)
+        real = next((e for e in self.load(place) if e.kind == "relocated" and e.lba == lba), None)
+        if real is None:
+            raise FormatError(f"The relocated folder “{entry.name}” of the disc image is damaged.")
+        real.child = Folder(entry.name, lba, own.size_bytes, place, real, logical)
+        return real.child
+
+    def _can_point(self, entry: Entry, block: bytes, lba: int) -> bool:
+        """Whether CL and PL lie in the records themselves, where they can be patched."""
+        up = bytes(block[block[0] : block[0] + block[block[0]]])
+        skip = self.skip or 0
+        here = {tag for tag, _, _ in rockridge_build.places(self.system_use(entry.raws[0]), skip)}
+        there = {tag for tag, _, _ in rockridge_build.places(self.system_use(up), skip)}
+        return b"CL" in here and b"PL" in there and lba > 0
 
     def find(self, folder: Folder, name: str) -> Entry | None:
         """The entry that people call ``name`` in this tree."""

@@ -20,6 +20,9 @@ from mediakit.iso.edit.folders import EditTree, Entry, Folder, NewFile
 from mediakit.iso.edit.survey import VolumeSet
 
 MAX_LINKS = 16
+_RELOCATED = (
+    "The folder “{}” lies so deep that it is stored elsewhere (Rock Ridge relocation): it cannot be removed."
+)
 _WHOLE = "Use --compact, which writes the image anew."
 
 
@@ -251,6 +254,8 @@ class Forest:
         """RefusedError where a folder holds relocated ones: their real places would stay behind."""
         if entry.kind != "directory":
             return
+        if entry.rock.child_lba is not None:
+            raise RefusedError(_RELOCATED.format(entry.name), _WHOLE)
         below = [tree.child(folder, entry)]
         seen: set[int] = set()
         while below:
@@ -259,6 +264,8 @@ class Forest:
                 raise FormatError(f"The folder “{here.path}” of the disc image is inside itself.")
             seen.add(here.lba)
             for inner in tree.load(here):
+                if inner.rock.child_lba is not None:
+                    raise RefusedError(_RELOCATED.format(inner.name), _WHOLE)
                 if inner.kind == "directory":
                     below.append(tree.child(here, inner))
                 elif inner.kind == "relocated":

@@ -153,8 +153,39 @@ def test_relocated_folders_stay_where_they_are(isos: Isos, tmp_path: Path) -> No
         up = iso9660_build.split_directory(image.read_at(*moved.extents[0]))[1]
         at = up.index(b"PL\x0c\x01") + 4  # RRIP 4.1.5.2: where the folder lies logically
         assert struct.unpack_from("<I", up, at)[0] * 2048 == logical.extents[0].offset_bytes
-        with pytest.raises(RefusedError, match="relocation"):
-            edit.make_plan(image, [edit.Put("/deep/a/b/c/d/e/f/g/inside", b"3")], now=NOW)
+        for name in ("/deep", "/deep/a/b/c/d/e/f/g"):
+            with pytest.raises(RefusedError, match="relocation"):
+                edit.make_plan(image, [edit.Remove(name)], now=NOW)
+
+
+def test_a_relocated_folder_itself_is_edited(isos: Isos, tmp_path: Path) -> None:
+    path = copied(isos, "relocated", tmp_path)
+    original = path.read_bytes()
+    before = judges.xorriso_tree(path, tmp_path / "tree")
+    deep = [name for name in before if name.endswith("level-23") and "rr_moved" not in name]
+    middle = deep[0].split("/level-16")[0]
+    assert deep and middle
+    apply(
+        path,
+        edit.Put(f"{deep[0]}/in/new.txt", b"1"),
+        edit.Put(f"{middle}/file.txt", b"2"),
+        edit.Put(f"{middle}/x", b"3"),
+    )
+    wanted = before | {
+        f"{deep[0]}/in": "folder",
+        f"{deep[0]}/in/new.txt": sha(b"1"),
+        f"{middle}/file.txt": sha(b"2"),
+        f"{middle}/x": sha(b"3"),
+    }
+    assert judges.xorriso_tree(path, tmp_path / "tree") == wanted
+    apply(path, edit.Put(f"{deep[0]}/again", b"4"))
+    assert judges.xorriso_tree(path, tmp_path / "tree") == wanted | {f"{deep[0]}/again": sha(b"4")}
+    names = judges.isoinfo_names(path, "-R")
+    assert any(name.endswith("level-23/in/new.txt") for name in names)
+    for _ in range(2):
+        with edit.FileMedium(path) as medium:
+            edit.undo(medium)
+    assert path.read_bytes() == original
 
 
 def test_a_file_above_4_gib_gets_several_extents(isos: Isos, tmp_path: Path) -> None:
