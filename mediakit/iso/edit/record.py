@@ -176,7 +176,8 @@ def read(reader: Reader, offset: int) -> Record | None:
     if hashlib.sha256(body).digest() != digest:
         if state != "begun":
             return None
-        return Record(0, 0, offset, tail_end, old_size, new_size, None, (), ())
+        bare = Record(0, 0, offset, tail_end, old_size, new_size, None, (), ())
+        return bare if _is_sane(bare) else None
     found = replace(_parse_body(body, offset, tail_end), state=state)
     if (found.old_size_bytes, found.new_size_bytes) != (old_size, new_size) or not _is_sane(found):
         raise FormatError("The record of an edit in the image makes no sense: it is damaged or forged.")
