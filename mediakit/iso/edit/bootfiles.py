@@ -82,8 +82,9 @@ class BootFiles:
     def moves(self) -> tuple[Move, ...]:
         """The partitions that are boot images by themselves follow them (offsets in bytes)."""
         return tuple(
-            Move(boot.entry.lba * BLOCK, file.extents[0][0] if file.extents else 0, file.size_bytes)
+            Move(boot.entry.lba * BLOCK, file.extents[0][0], file.size_bytes)
             for boot, file in self.replaced
+            if file.extents
         )
 
     def plan(self, draft: Draft) -> None:
@@ -91,7 +92,8 @@ class BootFiles:
         catalog = self.image.descriptors.boot_catalog_lba
         structures = self.image.facts().structures
         for boot, file in self.replaced:
-            assert catalog is not None
+            if catalog is None or not file.extents:
+                continue  # a later change of the same edit took it out again
             new, old = file.extents[0][0] // BLOCK, boot.entry.lba
             where = catalog * BLOCK + boot.entry.slot * 32
             sectors = boot.entry.load_sectors

@@ -85,7 +85,9 @@ def _wanted(tree: EditTree, folder: Folder) -> dict[str, tuple[str, list[tuple[i
             continue
         child = entry.child
         if entry.rock.child_lba is not None:
-            place = [(entry.rock.child_lba * BLOCK, -1)]
+            link = entry.link
+            lba = link.new_lba if link is not None and link.is_changed else entry.rock.child_lba
+            place = [(lba * BLOCK, -1)]
         elif child is not None and child.is_changed:
             place = [(child.new_lba * BLOCK, child.new_bytes)]
         elif entry.put is not None:

@@ -138,23 +138,24 @@ class Draft:
     ) -> list[Step]:
         """Neighbouring sectors of the same purpose become one step, but those that several phases write."""
         often = self._written_often()
-        steps: list[Step] = []
+        runs: list[list[int]] = []
         for at in sorted(changed):
-            old, new = self._now(state, at), changed[at]
-            last = steps[-1] if steps else None
-            if (
-                last is not None
-                and last.offset_bytes + last.size_bytes == at
-                and last.why == whys[at]
-                and at not in often
-                and last.offset_bytes not in often
-            ):
-                assert last.old is not None and last.new is not None
-                size = last.size_bytes + SECTOR
-                steps[-1] = Step(phase, last.offset_bytes, size, last.why, last.old + old, last.new + new)
+            last = runs[-1][-1] if runs else -1
+            if last + SECTOR == at and whys[last] == whys[at] and not {at, last} & often:
+                runs[-1].append(at)
             else:
-                steps.append(Step(phase, at, SECTOR, whys[at], old, new))
-        return steps
+                runs.append([at])
+        return [
+            Step(
+                phase,
+                run[0],
+                len(run) * SECTOR,
+                whys[run[0]],
+                b"".join(self._now(state, at) for at in run),
+                b"".join(changed[at] for at in run),
+            )
+            for run in runs
+        ]
 
     def _written_often(self) -> set[int]:
         seen: dict[int, set[int]] = {}

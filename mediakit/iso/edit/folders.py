@@ -24,7 +24,7 @@ from mediakit.formats.reader import Reader, sub_reader
 from mediakit.formats.rockridge import RockRidge
 from mediakit.formats.rockridge_build import Flavour
 from mediakit.iso.edit import naming
-from mediakit.iso.edit.naming import Style
+from mediakit.iso.edit.naming import Style, Taken
 from mediakit.iso.nodes import MAX_DIRECTORY_BYTES
 
 Kind = Literal["file", "directory", "symlink", "other", "relocated"]
@@ -43,7 +43,8 @@ class NewFile:
 
 @dataclass(eq=False)
 class Entry:
-    """One name. ``raws`` are its records, several for a multi-extent file; ``area`` a new continuation."""
+    """One name. ``raws`` are its records, several for a multi-extent file; ``area`` a new continuation;
+    ``link`` the folder that was relocated from here (RRIP §4.1.5), once it was looked into."""
 
     raws: list[bytes]
     name: str
@@ -51,6 +52,7 @@ class Entry:
     rock: RockRidge = field(default_factory=RockRidge)
     put: NewFile | None = None
     child: Folder | None = None
+    link: Folder | None = None
     area: bytes = b""
 
     @property
@@ -76,16 +78,22 @@ class Entry:
 
 @dataclass(eq=False)
 class Folder:
-    """A directory; ``lba`` and ``size_bytes`` say where it is now (−1: it is new)."""
+    """A directory; ``lba`` and ``size_bytes`` say where it is now (−1: it is new). The ``parent`` of a
+    relocated one is the folder that holds such folders, ``logical`` where people see it."""
 
     name: str
     lba: int
     size_bytes: int
     parent: Folder | None
     entry: Entry | None
+    logical: Folder | None = None
     own: bytes = b""
     up: bytes = b""
     entries: list[Entry] = field(default_factory=list)
+    by_name: dict[str, Entry] = field(default_factory=dict)
+    by_fold: dict[str, Entry] = field(default_factory=dict)
+    taken: Taken = field(default_factory=Taken)
+    style: Style | None = None
     is_loaded: bool = False
     is_changed: bool = False
     new_folders: int = 0
@@ -102,6 +110,8 @@ class Folder:
         here: Folder | None = self
         while here is not None and not here.is_changed:
             here.is_changed = True
+            if here.logical is not None:
+                here.logical.mark()
             here = here.parent
 
 
@@ -142,7 +152,7 @@ class EditTree:
         for raw in raws[2:]:
             parts.append(raw)
             if not raw[25] & FLAG_MULTI_EXTENT:
-                folder.entries.append(self._entry(parts, folder))
+                self.add(folder, self._entry(parts, folder))
                 parts = []
         if parts:
             raise FormatError(f"A file in the folder “{folder.path}” of the disc image has no end.")
@@ -150,45 +160,92 @@ class EditTree:
         return folder.entries
 
     def child(self, folder: Folder, entry: Entry) -> Folder:
-        """The folder behind an entry; RefusedError for one that was moved up because it lay too deep."""
+        """The folder behind an entry; one that was relocated is found where it really lies."""
+        if entry.rock.child_lba is not None:
+            if entry.link is None:
+                entry.link = self._relocated(folder, entry, entry.rock.child_lba)
+            return entry.link
         if entry.child is None:
-            if entry.rock.child_lba is not None:
-                raise RefusedError(
-                    f"The folder “{folder.path}/{entry.name}” lies so deep that it is stored elsewhere "
-                    "(Rock Ridge relocation): nothing in it can be changed in place.",
-                    "Use --compact, which writes the image anew.",
-                )
             entry.child = Folder(entry.name, entry.lba, entry.size_bytes, folder, entry)
         return entry.child
 
+    def _relocated(self, logical: Folder, entry: Entry, lba: int) -> Folder:
+        """The folder that ``entry``'s CL names, below the one in the root that holds relocated folders."""
+        if (lba + 1) * BLOCK > self.size_bytes:
+            raise FormatError(f"The relocated folder “{entry.name}” lies outside the image.")
+        block = self.reader(lba * BLOCK, BLOCK)
+        own = iso9660.parse_record(block, 0)
+        up = iso9660.parse_record(block, block[0])
+        holder = next(
+            (e for e in self.load(self.root) if up and e.kind == "directory" and e.lba == up.lba), None
+        )
+        if own is None or up is None or holder is None or not self._can_point(entry, block, lba):
+            raise RefusedError(
+                f"The folder “{logical.path}/{entry.name}” was relocated in a way that is not known: "
+                "nothing in it can be changed in place.",
+                "Use --compact, which writes the image anew.",
+            )
+        place = self.child(self.root, holder)
+        real = next((e for e in self.load(place) if e.kind == "relocated" and e.lba == lba), None)
+        if real is None:
+            raise FormatError(f"The relocated folder “{entry.name}” of the disc image is damaged.")
+        real.child = Folder(entry.name, lba, own.size_bytes, place, real, logical)
+        return real.child
+
+    def _can_point(self, entry: Entry, block: bytes, lba: int) -> bool:
+        """Whether CL and PL lie in the records themselves, where they can be patched."""
+        up = bytes(block[block[0] : block[0] + block[block[0]]])
+        skip = self.skip or 0
+        here = {tag for tag, _, _ in rockridge_build.places(self.system_use(entry.raws[0]), skip)}
+        there = {tag for tag, _, _ in rockridge_build.places(self.system_use(up), skip)}
+        return b"CL" in here and b"PL" in there and lba > 0
+
     def find(self, folder: Folder, name: str) -> Entry | None:
         """The entry that people call ``name`` in this tree."""
-        entries = [entry for entry in self.load(folder) if not entry.is_hidden]
-        exact = next((entry for entry in entries if entry.name == name), None)
+        self.load(folder)
+        exact = folder.by_name.get(name)
         if exact is not None or self.has_rock:
             return exact
-        style = self.style(folder)
-        for entry in entries:
-            if self.is_joliet and naming.is_same_joliet(entry.identifier, name, style):
-                return entry
-        folded = name.casefold()
-        for entry in entries:
-            if entry.name.casefold() == folded:
-                return entry
-        if not self.is_joliet:
-            for entry in entries:
-                is_folder = entry.kind == "directory"
-                if naming.is_same_plain(entry.identifier, name, is_folder, style):
-                    return entry
+        others = naming.other_names(name, self.style(folder), is_joliet=self.is_joliet)
+        for other in (name, *others):
+            found = folder.by_fold.get(other.casefold())
+            if found is not None:
+                return found
         return None
+
+    def add(self, folder: Folder, entry: Entry, at: int | None = None) -> None:
+        """Put an entry into a loaded folder, at the end by default."""
+        folder.entries.insert(len(folder.entries) if at is None else at, entry)
+        folder.taken.names.add(self.shown(entry.identifier))
+        if not entry.is_hidden:
+            folder.by_name.setdefault(entry.name, entry)
+            folder.by_fold.setdefault(entry.name.casefold(), entry)
+
+    def drop(self, folder: Folder, entry: Entry) -> None:
+        """Take an entry out of a loaded folder."""
+        folder.entries.remove(entry)
+        folder.taken.names.discard(self.shown(entry.identifier))
+        for index in (folder.by_name, folder.by_fold):
+            for key in (entry.name, entry.name.casefold()):
+                if index.get(key) is entry:
+                    del index[key]
+
+    def shown(self, identifier: bytes) -> str:
+        """An identifier as people see it where there is no Rock Ridge."""
+        return iso9660.joliet_name(identifier) if self.is_joliet else iso9660.plain_name(identifier)
 
     def style(self, folder: Folder) -> Style:
         """How names look in a folder and in the root."""
+        if folder.style is not None:
+            return folder.style
         near = [*folder.entries, *self.load(self.root)]
         files = [e.identifier for e in near if e.kind != "directory"]
         folders = [e.identifier for e in near if e.kind == "directory"]
         style = naming.style_of(files, folders, self.is_joliet)
-        return Style(has_version=style.has_version, has_dot=style.has_dot) if self.has_rock else style
+        if self.has_rock:
+            style = Style(has_version=style.has_version, has_dot=style.has_dot)
+        folder.style = style
+        return style
 
     def system_use(self, raw: bytes) -> bytes:
         """The system use area of a record."""
@@ -213,8 +270,7 @@ class EditTree:
             kind = "symlink"
         elif rock.is_special:
             kind = "other"
-        plain = iso9660.joliet_name(first.name) if self.is_joliet else iso9660.plain_name(first.name)
-        return Entry(list(parts), rock.name or plain, kind, rock)
+        return Entry(list(parts), rock.name or self.shown(first.name), kind, rock)
 
 
 def all_changed(folder: Folder) -> Iterator[Folder]:

@@ -6,11 +6,12 @@ what its name becomes there; what was hidden from a tree stays hidden.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from mediakit.errors import FormatError, RefusedError, UsageError
-from mediakit.formats import iso9660, rockridge_build
 from mediakit.formats import iso9660_build as build
+from mediakit.formats import rockridge_build
 from mediakit.formats.iso9660 import FLAG_DIRECTORY, VolumeDescriptor
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import naming
@@ -19,6 +20,9 @@ from mediakit.iso.edit.folders import EditTree, Entry, Folder, NewFile
 from mediakit.iso.edit.survey import VolumeSet
 
 MAX_LINKS = 16
+_RELOCATED = (
+    "The folder “{}” lies so deep that it is stored elsewhere (Rock Ridge relocation): it cannot be removed."
+)
 _WHOLE = "Use --compact, which writes the image anew."
 
 
@@ -39,6 +43,7 @@ class Forest:
     date: bytes
     notes: list[str] = field(default_factory=list)
     files: list[NewFile] = field(default_factory=list)
+    serial: int = 1 << 31
 
     def resolve(self, path: str) -> list[str]:
         """The names of ``path`` with links on the way to it followed; its last name is taken as it is."""
@@ -106,7 +111,7 @@ class Forest:
             if folder is None or match is None:
                 continue
             self._check_removable(grove.tree, folder, match)
-            folder.entries.remove(match)
+            grove.tree.drop(folder, match)
             folder.new_folders -= match.kind == "directory"
             folder.mark()
         return old
@@ -149,20 +154,23 @@ class Forest:
         self, tree: EditTree, folder: Folder, name: str, place: tuple[int, int] | None, key: NewFile | None
     ) -> Entry | None:
         """The entry of ``tree`` that is the main tree's: by its new contents, its place, or its name."""
-        entries = [entry for entry in tree.load(folder) if not entry.is_hidden]
-        if key is not None:
-            return next((entry for entry in entries if entry.put is key), None)
+        tree.load(folder)
         named = tree.find(folder, name)
-        if tree.has_rock or tree is self.main:
+        if key is not None:
+            if named is not None and named.put is key:
+                return named
+            return next((e for e in folder.entries if e.put is key and not e.is_hidden), None)
+        if tree.has_rock or tree is self.main or place is None or not place[1]:
             return named
-        if place is not None and place[1]:
-            shift = self.main.base - tree.base
-            wanted = (place[0] + shift, place[1])
-            same = [e for e in entries if e.put is None and (e.lba, e.size_bytes) == wanted]
-            if named in same or not same:
-                return named if named in same else None
-            return same[0]
-        return named
+        wanted = (place[0] + self.main.base - tree.base, place[1])
+        same = [
+            entry
+            for entry in folder.entries
+            if entry.put is None and not entry.is_hidden and (entry.lba, entry.size_bytes) == wanted
+        ]
+        if named in same or not same:
+            return named if named in same else None
+        return same[0]
 
     def _put(self, tree: EditTree, folder: Folder, old: Entry | None, name: str, file: NewFile) -> None:
         folder.mark()
@@ -181,7 +189,7 @@ class Forest:
             old.raws, old.put = [raw], file
             return
         if old is not None:
-            folder.entries.remove(old)
+            tree.drop(folder, old)
         mode = rockridge_build.FILE_MODE if file.mode is None else 0o100000 | file.mode
         self._insert(tree, folder, name, "file", mode, file)
 
@@ -219,39 +227,35 @@ class Forest:
         """A new entry, where the order of names wants it."""
         is_folder = kind == "directory"
         entries = tree.load(folder)
-        taken = {entry.identifier for entry in entries}
         style = tree.style(folder)
         if tree.is_joliet:
-            identifier = naming.unique_joliet_identifier(name, is_folder, style, taken)
+            identifier = naming.unique_joliet_identifier(name, is_folder, style, folder.taken)
         else:
-            identifier = naming.unique_iso_identifier(name, is_folder, style, taken)
+            identifier = naming.unique_iso_identifier(name, is_folder, style, folder.taken)
         use, area = b"", b""
         if tree.has_rock:
-            serial = 0x80000000 + sum(len(f.path) for f in self.files) + len(entries)
+            self.serial += 1
             raw_name = name.encode("utf-8", "surrogateescape")
             if len(raw_name) > rockridge_build.MAX_NAME_BYTES:
                 raise UsageError(f"The name “{name[:40]}…” is longer than 255 bytes.")
             parts = rockridge_build.build_entries(
-                tree.flavour, mode, 2 if is_folder else 1, self.date, serial, raw_name
+                tree.flavour, mode, 2 if is_folder else 1, self.date, self.serial, raw_name
             )
             use, area = rockridge_build.fit(tree.flavour, identifier, parts)
         flags = FLAG_DIRECTORY if is_folder else 0
         raw = build.build_record(identifier, 0, 0, flags, self.date, use)
-        shown = iso9660.joliet_name(identifier) if tree.is_joliet else iso9660.plain_name(identifier)
-        entry = Entry([raw], name if tree.has_rock else shown, "directory" if is_folder else "file")
+        kept = name if tree.has_rock else tree.shown(identifier)
+        entry = Entry([raw], kept, "directory" if is_folder else "file")
         entry.put, entry.area = file, area
-        key = build.sort_key(identifier, tree.is_joliet)
-        at = next(
-            (n for n, e in enumerate(entries) if build.sort_key(e.identifier, tree.is_joliet) > key),
-            len(entries),
-        )
-        entries.insert(at, entry)
+        tree.add(folder, entry, _place(tree, entries, identifier))
         return entry
 
     def _check_removable(self, tree: EditTree, folder: Folder, entry: Entry) -> None:
         """RefusedError where a folder holds relocated ones: their real places would stay behind."""
         if entry.kind != "directory":
             return
+        if entry.rock.child_lba is not None:
+            raise RefusedError(_RELOCATED.format(entry.name), _WHOLE)
         below = [tree.child(folder, entry)]
         seen: set[int] = set()
         while below:
@@ -260,6 +264,8 @@ class Forest:
                 raise FormatError(f"The folder “{here.path}” of the disc image is inside itself.")
             seen.add(here.lba)
             for inner in tree.load(here):
+                if inner.rock.child_lba is not None:
+                    raise RefusedError(_RELOCATED.format(inner.name), _WHOLE)
                 if inner.kind == "directory":
                     below.append(tree.child(here, inner))
                 elif inner.kind == "relocated":
@@ -291,6 +297,12 @@ def plant(reader: Reader, size_bytes: int, sets: tuple[VolumeSet, ...], date: by
     order = [g.tree for g in groves if g.tree.base == 0]
     main = min(order, key=lambda tree: 0 if tree.has_rock else 1 if tree.is_joliet else 2)
     return Forest(groves, main, date)
+
+
+def _place(tree: EditTree, entries: list[Entry], identifier: bytes) -> int:
+    """Where the order of names (§9.3) wants a new record."""
+    key = build.sort_key(identifier, tree.is_joliet)
+    return bisect_right(entries, key, key=lambda e: build.sort_key(e.identifier, tree.is_joliet))
 
 
 def _kind(tree: EditTree) -> str:

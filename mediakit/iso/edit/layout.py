@@ -77,17 +77,22 @@ class Layout:
         up = build.patch_record(folder.up, lba=parent.new_lba, size_bytes=parent.new_bytes)
         own = _relink(tree, own, folder.new_folders)
         up = _relink(tree, up, parent.new_folders)
+        if folder.logical is not None:
+            up = _point(tree, up, b"PL", folder.logical.new_lba)
         records = [own, up]
         for entry in folder.entries:
             child = entry.child
             if child is not None and child.is_changed:
                 raw = build.patch_record(entry.raws[0], lba=child.new_lba, size_bytes=child.new_bytes)
                 records.append(_relink(tree, raw, child.new_folders))
+            elif entry.link is not None and entry.link.is_changed:
+                raw = _point(tree, entry.raws[0], b"CL", entry.link.new_lba)
+                records.append(_relink(tree, raw, entry.link.new_folders))
             elif entry.put is not None:
                 records += _file_records(entry.raws[0], entry.put, tree.base)
             else:
                 records += entry.raws
-                if entry.kind == "directory":
+                if entry.kind in ("directory", "relocated"):
                     self._parent_of(tree, folder, entry)
         data = build.pack_directory(records)
         if len(data) != folder.new_bytes:
@@ -106,8 +111,7 @@ class Layout:
             raise FormatError(f"The folder “{folder.path}/{entry.name}” of the disc image is damaged.")
         up = block[first : first + length]
         if moved is not None:
-            use = tree.use_start(up)
-            new = rockridge_build.patch_entry(up, use, tree.skip or 0, b"PL", 4, build.both32(folder.new_lba))
+            new = _point(tree, up, b"PL", folder.new_lba)
         else:
             new = build.patch_record(up, lba=folder.new_lba, size_bytes=folder.new_bytes)
             new = _relink(tree, new, folder.new_folders)
@@ -131,6 +135,12 @@ class Layout:
             root_lba=tree.root.new_lba,
             root_bytes=tree.root.new_bytes,
         )
+
+
+def _point(tree: EditTree, raw: bytes, tag: bytes, lba: int) -> bytes:
+    """CL or PL (RRIP §4.1.5.1 and 2) with another place."""
+    use = tree.use_start(raw)
+    return rockridge_build.patch_entry(raw, use, tree.skip or 0, tag, 4, build.both32(lba))
 
 
 def _records(folder: Folder) -> list[bytes]:

@@ -6,8 +6,8 @@ Sources: ECMA-119 §7.4, §7.5 and §7.6 (characters, 8.3, 31 and directory name
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from mediakit.errors import RefusedError
 from mediakit.formats.iso9660 import joliet_name, plain_name
@@ -27,6 +27,14 @@ class Style:
     has_dot: bool = True
     is_relaxed: bool = False
     joliet_characters: int = JOLIET_SHORT
+
+
+@dataclass
+class Taken:
+    """The names of one folder that are in use, as people see them, and where numbering goes on."""
+
+    names: set[str] = field(default_factory=set)
+    next_numbers: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
 
 
 def style_of(identifiers: Iterable[bytes], folders: Iterable[bytes], is_joliet: bool) -> Style:
@@ -64,19 +72,20 @@ def iso_identifier(name: str, is_folder: bool, style: Style) -> bytes:
     return _assemble(first, last, is_folder, style)
 
 
-def unique_iso_identifier(name: str, is_folder: bool, style: Style, taken: Collection[bytes]) -> bytes:
+def unique_iso_identifier(name: str, is_folder: bool, style: Style, taken: Taken) -> bytes:
     """``iso_identifier``, numbered where somebody has it already; RefusedError after 46,655 of them."""
     wanted = iso_identifier(name, is_folder, style)
-    if wanted not in taken and not _has_same_stem(wanted, taken):
+    if plain_name(wanted) not in taken.names:
         return wanted
     bare = wanted.split(b";")[0]
     stem, dot, extension = bare.partition(b".") if not style.is_relaxed else bare.rpartition(b".")
     stem, extension = (stem, extension) if dot else (bare, b"")
-    for number in range(36**3):
+    series = (stem[: style.stem - 3], extension)
+    for number in range(taken.next_numbers.get(series, 0), 36**3):
         digits = _base36(number).rjust(3, b"0")
-        candidate = stem[: style.stem - 3] + digits
-        found = _assemble(candidate, extension, is_folder, style)
-        if found not in taken and not _has_same_stem(found, taken):
+        found = _assemble(series[0] + digits, extension, is_folder, style)
+        if plain_name(found) not in taken.names:
+            taken.next_numbers[series] = number + 1
             return found
     raise RefusedError(
         f"The folder has too many files whose names begin like “{name}”.", "Use another name, or --compact."
@@ -95,35 +104,27 @@ def joliet_identifier(name: str, style: Style) -> bytes:
     return text.encode("utf-16-be")
 
 
-def unique_joliet_identifier(name: str, is_folder: bool, style: Style, taken: Collection[bytes]) -> bytes:
+def unique_joliet_identifier(name: str, is_folder: bool, style: Style, taken: Taken) -> bytes:
     """``joliet_identifier``, numbered where somebody has it (capitals count)."""
-    bare = {joliet_name(other) for other in taken}
-    wanted = joliet_identifier(name, style)
-    number = 0
-    while joliet_name(wanted) in bare:
-        stem, dot, extension = joliet_name(wanted).rpartition(".")
-        base, end = (stem, dot + extension) if dot and stem else (joliet_name(wanted), "")
+    wanted = joliet_name(joliet_identifier(name, style))
+    stem, dot, extension = wanted.rpartition(".")
+    base, end = (stem, dot + extension) if dot and stem else (wanted, "")
+    series = (base.encode("utf-16-be"), end.encode("utf-16-be"))
+    number = taken.next_numbers.get(series, 0)
+    while wanted in taken.names:
         digits = f"{number:03}"
-        wanted = (base[: style.joliet_characters - len(end) - len(digits)] + digits + end).encode("utf-16-be")
+        wanted = base[: style.joliet_characters - len(end) - len(digits)] + digits + end
         number += 1
-    return wanted + (b"\0;\0001" if style.has_version and not is_folder else b"")
+        taken.next_numbers[series] = number
+    return wanted.encode("utf-16-be") + (b"\0;\0001" if style.has_version and not is_folder else b"")
 
 
-def is_same_plain(identifier: bytes, name: str, is_folder: bool, style: Style) -> bool:
-    """Whether a plain identifier is what people mean by ``name`` there."""
-    wanted = plain_name(iso_identifier(name, is_folder, style))
-    return plain_name(identifier).casefold() in (name.casefold(), wanted.casefold())
-
-
-def is_same_joliet(identifier: bytes, name: str, style: Style) -> bool:
-    """Whether a Joliet identifier is what ``name`` became there."""
-    here = joliet_name(identifier)
-    long = Style(joliet_characters=JOLIET_LONG)
-    return here in (
-        name,
-        joliet_name(joliet_identifier(name, style)),
-        joliet_name(joliet_identifier(name, long)),
-    )
+def other_names(name: str, style: Style, *, is_joliet: bool) -> tuple[str, ...]:
+    """What ``name`` may be called in a tree that cannot hold it."""
+    if is_joliet:
+        styles = (style, Style(joliet_characters=JOLIET_LONG))
+        return tuple(joliet_name(joliet_identifier(name, one)) for one in styles)
+    return tuple(plain_name(iso_identifier(name, is_folder, style)) for is_folder in (False, True))
 
 
 def _characters(text: str, style: Style) -> bytes:
@@ -138,12 +139,6 @@ def _assemble(stem: bytes, extension: bytes, is_folder: bool, style: Style) -> b
         return stem
     dot = b"." if extension or style.has_dot else b""
     return stem + dot + extension + (b";1" if style.has_version else b"")
-
-
-def _has_same_stem(identifier: bytes, taken: Collection[bytes]) -> bool:
-    """Whether a name without version and final dot is in use, so that people could not tell them apart."""
-    bare = plain_name(identifier)
-    return any(plain_name(other) == bare for other in taken)
 
 
 def _relaxed_room(files: list[bytes], folders: Iterable[bytes]) -> int:

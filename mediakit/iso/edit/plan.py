@@ -61,6 +61,7 @@ def make_plan(
     work.trees = forest.plant(image.reader, image.size_bytes, work.space.sets, record_date(now))
     for change in changes:
         _take(work, change, force=force)
+    _check_overwrites(work)
     plan = work.lay_out()
     check.check_plan(image, plan, work.trees, force=force)
     return plan
@@ -287,6 +288,18 @@ def _overwrite(work: _Work, change: Overwrite) -> None:
         if size:
             work.overwrites.append((change, offset, data[at : at + size]))
         at += size
+
+
+def _check_overwrites(work: _Work) -> None:
+    """UsageError where one edit both overwrites a file in place and replaces or removes it."""
+    if not any(grove.tree.root.is_changed for grove in work.trees.groves):
+        return
+    for change, _, _ in work.overwrites:
+        entry = work.trees.entry(work.trees.resolve(change.path))
+        if entry is None or entry.put is not None:
+            raise UsageError(
+                f"{change.path} is overwritten and replaced at once.", "Make two edits, or one change of it."
+            )
 
 
 def _label(work: _Work, is_joliet: bool) -> bytes:

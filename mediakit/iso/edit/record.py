@@ -26,7 +26,9 @@ from mediakit.units import SECTOR
 
 HEAD_MAGIC = b"mediakit edit 1\n"
 TRAILER_MAGIC = b"mediakit tail 1\n"
-MAX_BODY_BYTES = 1 << 30
+MAX_BODY_BYTES = 192 << 20
+_STICK_END_BYTES = 1 << 20
+"""Only a stick's backup GPT is overwritten behind a tail: it lies in these last bytes."""
 State = Literal["begun", "committed", "done", "undoing"]
 _STATES: tuple[State, ...] = ("begun", "committed", "done", "undoing")
 _HEAD = struct.Struct("<16sIIQQQQQQ32s")
@@ -174,8 +176,12 @@ def read(reader: Reader, offset: int) -> Record | None:
     if hashlib.sha256(body).digest() != digest:
         if state != "begun":
             return None
-        return Record(0, 0, offset, tail_end, old_size, new_size, None, (), ())
-    return replace(_parse_body(body, offset, tail_end), state=state)
+        bare = Record(0, 0, offset, tail_end, old_size, new_size, None, (), ())
+        return bare if _is_sane(bare) else None
+    found = replace(_parse_body(body, offset, tail_end), state=state)
+    if (found.old_size_bytes, found.new_size_bytes) != (old_size, new_size) or not _is_sane(found):
+        raise FormatError("The record of an edit in the image makes no sense: it is damaged or forged.")
+    return found
 
 
 def head_sector(reader: Reader, record: Record) -> bytes:
@@ -184,6 +190,24 @@ def head_sector(reader: Reader, record: Record) -> bytes:
     struct.pack_into("<I", sector, 16, _STATES.index(record.state))
     struct.pack_into("<I", sector, _HEAD.size, zlib.crc32(bytes(sector[: _HEAD.size])))
     return bytes(sector)
+
+
+def _is_sane(record: Record) -> bool:
+    """Whether redo and undo would touch nothing but the image before the tail, and a stick's last sectors."""
+    head, end = record.head, record.tail_end
+    grows = record.old_size_bytes <= head < end <= record.new_size_bytes
+    stays = head < end <= record.old_size_bytes == record.new_size_bytes
+    if not (grows and head - record.old_size_bytes < BLOCK) and not stays:
+        return False
+    for step in record.steps:
+        stop = step.offset_bytes + step.size_bytes
+        is_before = 0 <= step.offset_bytes < stop <= head
+        is_backup = end <= step.offset_bytes and record.new_size_bytes - _STICK_END_BYTES <= step.offset_bytes
+        if not is_before and not (stays and is_backup and stop <= record.new_size_bytes):
+            return False
+        if step.new is None and not head < step.payload <= step.payload + step.size_bytes <= end:
+            return False
+    return all(head < offset <= offset + size <= end for offset, size in record.wipes)
 
 
 def _parse_body(body: bytes, head: int, tail_end: int) -> Record:
@@ -199,12 +223,12 @@ def _parse_body(body: bytes, head: int, tail_end: int) -> Record:
             tail_end=tail_end,
             old_size_bytes=int(document["old_size_bytes"]),
             new_size_bytes=int(document["new_size_bytes"]),
-            previous=document["previous"],
+            previous=None if document["previous"] is None else int(document["previous"]),
             what=tuple(str(word) for word in document["what"]),
             steps=steps,
             wipes=tuple((int(offset), int(size)) for offset, size in document["wipes"]),
         )
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError, struct.error) as error:
         raise FormatError("The record of an edit in the image is damaged.") from error
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mediakit.errors import RefusedError
+from mediakit.errors import FormatError, RefusedError
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import record as records
@@ -111,18 +111,54 @@ def _behind(record: Record, size_bytes: int) -> tuple[tuple[int, int], ...]:
 def _candidates(
     reader: Reader, size_bytes: int, trailers: Iterable[int], ranges: Iterable[tuple[int, int]]
 ) -> Iterable[Record]:
-    heads: set[int] = set()
+    ended: set[int] = set()
+    scanned: set[int] = set()
     for block in trailers:
         if block >= 0 and block + BLOCK <= size_bytes:
             head = records.parse_trailer(reader(block, BLOCK))
             if head is not None and head < block:
-                heads.add(head)
+                ended.add(head)
     for start, stop in ranges:
-        heads |= set(_scan(reader, start, min(stop, size_bytes - SECTOR + 1)))
-    for head in sorted(heads):
-        found = records.read(reader, head) if head + SECTOR <= size_bytes else None
+        scanned |= set(_scan(reader, start, min(stop, size_bytes - SECTOR + 1)))
+    for head in sorted(ended):
+        found = records.read(reader, head)
         if found is not None:
             yield found
+    for head in sorted(scanned - ended):
+        found = _unfinished(reader, head)
+        if found is not None:
+            yield found
+
+
+def _unfinished(reader: Reader, head: int) -> Record | None:
+    """A record that no volume ends with: of an edit that was cut off, or of an image that was here before.
+
+    A stick keeps what lies behind the image it is given next: only a record whose bytes are all either the
+    old or the new ones is this image's.
+    """
+    try:
+        found = records.read(reader, head)
+        if found is None or found.state == "done":
+            return None
+        values: dict[int, list[bytes]] = {}
+        for step in found.steps:
+            if step.old is not None and step.new is not None:
+                values.setdefault(step.offset_bytes, []).extend((step.old, step.new))
+        for offset, known in values.items():
+            now = reader(offset, len(known[0]))
+            if any(len(value) != len(now) for value in known) or not _is_between(now, known):
+                return None
+    except FormatError:
+        return None
+    return found
+
+
+def _is_between(now: bytes, known: list[bytes]) -> bool:
+    """Whether each byte that differs between the known values is one of them now."""
+    return now in known or all(
+        len(set(values)) == 1 or byte in values
+        for byte, values in zip(now, zip(*known, strict=True), strict=True)
+    )
 
 
 def _scan(reader: Reader, start: int, stop: int) -> Iterable[int]:

@@ -12,6 +12,7 @@ from mediakit.errors import RefusedError
 from mediakit.formats import gpt
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import edit
+from mediakit.iso.edit import record
 from mediakit.stick import tables
 from mediakit.units import MIB
 from tests.iso.edit import crash
@@ -89,6 +90,26 @@ def test_an_image_copied_onto_a_larger_disk_keeps_its_tables_right(isos: Isos) -
     state = gpt.read(bytes_reader(bytes(medium.data)), STICK_BYTES, 512)
     assert state.primary and state.backup and state.primary.has_same_content(state.backup)
     assert crash.working(bytes(medium.data)) == crash.working(old)
+
+
+def test_a_record_left_by_the_image_before_is_no_business_of_this_one(isos: Isos) -> None:
+    """An edit of one image is cut off, then the stick gets another image: its bytes are not touched."""
+    first = stick(isos("grub_gpt").read_bytes())
+    with crash.open_bytes(first) as image:
+        plan = edit.make_plan(image, [edit.Put("/boot/new", b"x" * 3000)], now=NOW)
+    medium = crash.Recorder(first, fixed=True)
+    edit.apply_in_place(medium, plan)
+    for state in ("committed", "undoing", "done"):
+        second = bytearray(stick(isos("grub_bootable_flag").read_bytes()))
+        head, end = plan.record.head, plan.record.tail_end
+        second[head:end] = medium.data[head:end]
+        body = plan.record.body()
+        second[head : head + 512] = record.build_head(plan.record.with_state(state), head + 2048, body)
+        other = crash.Recorder(bytes(second), fixed=True)
+        assert edit.pending(other) is None and edit.complete(other) is None
+        with pytest.raises(RefusedError):
+            edit.undo(other)
+        assert other.data == second
 
 
 @pytest.mark.parametrize("kind", ["grub_gpt", "isohybrid_gpt", "grub_offset"])

@@ -15,9 +15,18 @@ from mediakit.errors import RefusedError, UsageError
 from mediakit.formats import iso9660, iso9660_build
 from mediakit.iso import edit
 from tests.iso.edit import judges
-from tests.iso.edit.test_kinds import KINDS, NOW, apply, copied, sha
+from tests.iso.edit.test_kinds import NOW, apply, copied, sha
 
 Isos = Callable[[str], Path]
+VARIED = [
+    "isohybrid_gpt",
+    "isohybrid_apm",
+    "isohybrid_tool",
+    "grub_gpt",
+    "grub_offset_gpt",
+    "joliet_only",
+    "plain",
+]
 LONG = "a name of " + "x" * 180 + " ü.conf"
 
 
@@ -51,7 +60,7 @@ def test_isoinfo_sees_the_same_names_in_every_tree(isos: Isos, tmp_path: Path, k
         assert now[other][1] == 2400 and "05" in gone.replace("005", "05")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIED)
 def test_twenty_edits_in_a_row_and_back(isos: Isos, tmp_path: Path, kind: str) -> None:
     path = copied(isos, kind, tmp_path)
     original = path.read_bytes()
@@ -144,8 +153,39 @@ def test_relocated_folders_stay_where_they_are(isos: Isos, tmp_path: Path) -> No
         up = iso9660_build.split_directory(image.read_at(*moved.extents[0]))[1]
         at = up.index(b"PL\x0c\x01") + 4  # RRIP 4.1.5.2: where the folder lies logically
         assert struct.unpack_from("<I", up, at)[0] * 2048 == logical.extents[0].offset_bytes
-        with pytest.raises(RefusedError, match="relocation"):
-            edit.make_plan(image, [edit.Put("/deep/a/b/c/d/e/f/g/inside", b"3")], now=NOW)
+        for name in ("/deep", "/deep/a/b/c/d/e/f/g"):
+            with pytest.raises(RefusedError, match="relocation"):
+                edit.make_plan(image, [edit.Remove(name)], now=NOW)
+
+
+def test_a_relocated_folder_itself_is_edited(isos: Isos, tmp_path: Path) -> None:
+    path = copied(isos, "relocated", tmp_path)
+    original = path.read_bytes()
+    before = judges.xorriso_tree(path, tmp_path / "tree")
+    deep = [name for name in before if name.endswith("level-23") and "rr_moved" not in name]
+    middle = deep[0].split("/level-16")[0]
+    assert deep and middle
+    apply(
+        path,
+        edit.Put(f"{deep[0]}/in/new.txt", b"1"),
+        edit.Put(f"{middle}/file.txt", b"2"),
+        edit.Put(f"{middle}/x", b"3"),
+    )
+    wanted = before | {
+        f"{deep[0]}/in": "folder",
+        f"{deep[0]}/in/new.txt": sha(b"1"),
+        f"{middle}/file.txt": sha(b"2"),
+        f"{middle}/x": sha(b"3"),
+    }
+    assert judges.xorriso_tree(path, tmp_path / "tree") == wanted
+    apply(path, edit.Put(f"{deep[0]}/again", b"4"))
+    assert judges.xorriso_tree(path, tmp_path / "tree") == wanted | {f"{deep[0]}/again": sha(b"4")}
+    names = judges.isoinfo_names(path, "-R")
+    assert any(name.endswith("level-23/in/new.txt") for name in names)
+    for _ in range(2):
+        with edit.FileMedium(path) as medium:
+            edit.undo(medium)
+    assert path.read_bytes() == original
 
 
 def test_a_file_above_4_gib_gets_several_extents(isos: Isos, tmp_path: Path) -> None:
@@ -203,6 +243,14 @@ def test_requests_that_make_no_sense(isos: Isos, tmp_path: Path) -> None:
             with pytest.raises(RefusedError):
                 edit.make_plan(image, [change], now=NOW)
         edit.make_plan(image, [edit.Remove("/isolinux")], now=NOW, force=True)
+        again = [
+            edit.Put("/isolinux/isolinux.bin", image.read("/isolinux/isolinux.bin")),
+            edit.Remove("/isolinux"),
+        ]
+        edit.make_plan(image, again, now=NOW, force=True)
+        with pytest.raises(UsageError, match="at once"):
+            both = [edit.Overwrite("/boot/vmlinuz", b"x", "kernel"), edit.Put("/boot/vmlinuz", b"y")]
+            edit.make_plan(image, both, now=NOW)
 
 
 def test_a_link_on_the_way_is_followed_and_one_at_the_end_replaced(isos: Isos, tmp_path: Path) -> None:
@@ -234,3 +282,40 @@ def test_boot_images_are_replaced_with_all_that_names_them(isos: Isos, tmp_path:
     apply(path, edit.Put("/boot/grub/efi.img", larger))
     assert judges.routes(path) == judges.routes(isos("isohybrid_gpt"))
     assert judges.sgdisk_problems(path) <= judges.sgdisk_problems(isos("isohybrid_gpt"))
+
+
+def test_hidden_and_associated_records_are_kept_as_they_are(isos: Isos, tmp_path: Path) -> None:
+    path = copied(isos, "isohybrid_gpt", tmp_path)
+    flags = {"/boot/File-11.module": iso9660.FLAG_HIDDEN, "/boot/File-12.module": iso9660.FLAG_ASSOCIATED}
+    with iso.open_image(path) as image:
+        places = {image.file(name).records[0].offset_bytes: flag for name, flag in flags.items()}
+    with path.open("r+b") as file:
+        for offset, flag in places.items():
+            file.seek(offset + 25)
+            file.write(bytes([flag]))
+    before = records(path, "/boot")
+    apply(path, edit.Put("/boot/new", b"n"), edit.Put("/boot/File-13.module", b"r"))
+    after = records(path, "/boot")
+    assert [raw for raw in before if raw not in after][2:] == [raw for raw in before if b"File-13" in raw]
+    assert {raw[25] for raw in after} >= set(flags.values())
+
+
+def records(path: Path, folder: str) -> list[bytes]:
+    with iso.open_image(path) as image:
+        node = image.tree.find(folder)
+        assert node is not None
+        return iso9660_build.split_directory(image.read_at(*node.extents[0]))
+
+
+def test_only_a_compressed_file_itself_cannot_be_replaced(isos: Isos, tmp_path: Path) -> None:
+    path = copied(isos, "zisofs", tmp_path)
+    with iso.open_image(path) as image:
+        packed = next(name for name, node in image.tree.walk() if node.is_zisofs)
+        with pytest.raises(RefusedError, match="zisofs"):
+            edit.make_plan(image, [edit.Put(packed, b"x")], now=NOW)
+        with pytest.raises(RefusedError):
+            edit.make_plan(image, [edit.Overwrite(packed, b"x", "a room")], now=NOW)
+        contents = image.read(packed)
+    apply(path, edit.Put("/new", b"n"))
+    with iso.open_image(path) as image:
+        assert image.read(packed) == contents and image.read("/new") == b"n"
