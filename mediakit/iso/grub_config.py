@@ -8,7 +8,7 @@ who edits a menu can change a word and leave all else as it is. Damaged scripts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,7 @@ from mediakit.iso.grub_words import Token, Word, tokens
 
 MAX_DEPTH = 40
 """Blocks inside blocks; GRUB itself runs out of stack long after that."""
+MAX_PROBLEMS = 20
 LINUX_COMMANDS = ("linux", "linux16", "linuxefi", "linux32", "linux64")
 INITRD_COMMANDS = ("initrd", "initrd16", "initrdefi")
 KERNEL_COMMANDS = (*LINUX_COMMANDS, "multiboot", "multiboot2", "xen_hypervisor", "kfreebsd", "knetbsd", "xnu")
@@ -107,7 +108,7 @@ class Script:
 
 @dataclass(frozen=True)
 class EntryText:
-    """A menu entry as it stands in the text; submenus' entries come after their submenu."""
+    """A menu entry as it stands in the text; ``depth`` counts the submenus around it."""
 
     title: str
     entry_id: str
@@ -126,29 +127,28 @@ def parse(text: bytes) -> Script:
 
 def entries(script: Script) -> Iterator[EntryText]:
     """Every ``menuentry`` and ``submenu``, wherever it stands, in the order of the text."""
-    yield from _entries(script, 0)
+    ends: list[int] = []
+    for command in script.commands():
+        if command.name in ENTRY_COMMANDS:
+            ends = [end for end in ends if end > command.start]
+            title, entry_id = entry_title([word.text for word in command.arguments])
+            yield EntryText(title, entry_id, command, len(ends))
+            ends.append(command.end)
 
 
-def entry_title(command: Command) -> tuple[str, str]:
-    """Title and id of a ``menuentry`` (variables as ``${name}``)."""
+def entry_title(words: Sequence[str]) -> tuple[str, str]:
+    """Title and id from the arguments of a ``menuentry``."""
     title, entry_id = "", ""
-    words = list(command.arguments)
-    while words:
-        word = words.pop(0).text
-        if word in ("--class", "--users", "--hotkey", "--source", "--id") or word.startswith("--id="):
-            value = word.partition("=")[2] if "=" in word else words.pop(0).text if words else ""
-            entry_id = value if word.startswith("--id") else entry_id
-        elif word.startswith("$menuentry_id_option") or word == "${menuentry_id_option}":
-            entry_id = words.pop(0).text if words else ""
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word.startswith("--id=") or word in ("--id", "${menuentry_id_option}"):
+            entry_id = word[5:] if word.startswith("--id=") else left.pop(0) if left else ""
+        elif word in ("--class", "--users", "--hotkey", "--source"):
+            left = left[1:]
         elif not word.startswith("--") and not title:
             title = word
     return title, entry_id or title
-
-
-def _entries(script: Script, depth: int) -> Iterator[EntryText]:
-    for command in script.commands():
-        if command.name in ENTRY_COMMANDS:
-            yield EntryText(*entry_title(command), command, depth)
 
 
 class _Parser:
@@ -169,7 +169,7 @@ class _Parser:
                 shown = token.word.text if token.word else token.operator.decode("ascii", "replace")
                 self.problems.append((token.line, f"“{shown}” has nothing to belong to."))
                 self._at += 1
-        return Script(tuple(statements), 0, self._size, tuple(self.problems))
+        return Script(tuple(statements), 0, self._size, tuple(self.problems[:MAX_PROBLEMS]))
 
     def _peek(self) -> Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None

@@ -15,6 +15,8 @@ _BLANKS = re.compile(rb"(?:[ \t\r]|\\\r?\n)+")
 _COMMENT = re.compile(rb"#[^\n]*")
 _OPERATOR = re.compile(rb"\|\||&&|;;|[|&;<>{}\n]")
 _CHARS = re.compile(rb"[^{}|&$;<> \t\r\n'\"\\]+")
+_QUOTED = re.compile(rb'[^"\\$]+')
+_UNCLOSED = "A quotation mark is never closed."
 _SINGLE = re.compile(rb"'[^']*'")
 _VARIABLE = re.compile(
     rb"\$(?:\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?#*@])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?#*@]))"
@@ -81,66 +83,85 @@ def tokens(text: bytes, problems: list[tuple[int, str]] | None = None) -> Iterat
             at = word.end
 
 
+class _Builder:
+    """Collects a word's parts; neighbouring text of the same quoting is one part."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, bool, list[bytes]]] = []
+
+    def text(self, raw: bytes, is_quoted: bool) -> None:
+        if not self._parts or self._parts[-1][:2] != ("text", is_quoted):
+            self._parts.append(("text", is_quoted, []))
+        self._parts[-1][2].append(raw)
+
+    def variable(self, match: re.Match[bytes], is_quoted: bool) -> None:
+        self._parts.append(("variable", is_quoted, [match.group(1) or match.group(2)]))
+
+    def escape(self, text: bytes, at: int) -> None:
+        """What a backslash at ``at`` protects; before a newline it joins two lines."""
+        following = text[at + 1 : at + 2]
+        self.text(b"" if following == b"\n" else following, True)
+
+    def build(self) -> tuple[Part, ...]:
+        return tuple(
+            Part(
+                "text" if kind == "text" else "variable",
+                b"".join(raw).decode("utf-8", "surrogateescape"),
+                is_quoted,
+            )
+            for kind, is_quoted, raw in self._parts
+        )
+
+
 def _word(text: bytes, start: int, line: int, problems: list[tuple[int, str]]) -> Word:
-    parts: list[Part] = []
+    word = _Builder()
     at = start
     while at < len(text):
+        byte = text[at : at + 1]
         if chars := _CHARS.match(text, at):
-            _add(parts, chars.group(), False)
+            word.text(chars.group(), False)
             at = chars.end()
         elif variable := _VARIABLE.match(text, at):
-            parts.append(Part("variable", _decode(variable.group(1) or variable.group(2)), False))
+            word.variable(variable, False)
             at = variable.end()
-        elif text[at : at + 1] == b"\\":
-            _add(parts, b"" if text[at + 1 : at + 2] == b"\n" else text[at + 1 : at + 2], True)
+        elif byte == b"\\":
+            word.escape(text, at)
             at += 2
-        elif text[at : at + 1] == b"'":
+        elif byte == b"'":
             single = _SINGLE.match(text, at)
             if single is None:
-                problems.append((line, "A quotation mark is never closed."))
+                problems.append((line, _UNCLOSED))
             end = single.end() if single else len(text)
-            _add(parts, text[at + 1 : end - 1 if single else end], True)
+            word.text(text[at + 1 : end - 1 if single else end], True)
             at = end
-        elif text[at : at + 1] == b'"' or text[at : at + 2] == b'$"':
-            at = _double(text, at + (text[at : at + 1] == b"$") + 1, parts, line, problems)
-        elif text[at : at + 1] == b"$":
-            _add(parts, b"$", False)
+        elif byte == b'"' or text[at : at + 2] == b'$"':
+            at = _double(text, at + (byte == b"$") + 1, word, line, problems)
+        elif byte == b"$":
+            word.text(b"$", False)
             at += 1
         else:
             break
-    return Word(tuple(parts), start, min(at, len(text)), line)
+    return Word(word.build(), start, min(at, len(text)), line)
 
 
-def _double(text: bytes, at: int, parts: list[Part], line: int, problems: list[tuple[int, str]]) -> int:
+def _double(text: bytes, at: int, word: _Builder, line: int, problems: list[tuple[int, str]]) -> int:
     """Read a string in double quotes from behind its first; returns where it ends."""
-    _add(parts, b"", True)
+    word.text(b"", True)
     while at < len(text):
         byte = text[at : at + 1]
         if byte == b'"':
             return at + 1
         if byte == b"\\" and text[at + 1 : at + 2] in (b"$", b'"', b"\\", b"\n"):
-            _add(parts, b"" if text[at + 1 : at + 2] == b"\n" else text[at + 1 : at + 2], True)
+            word.escape(text, at)
             at += 2
         elif variable := _VARIABLE.match(text, at):
-            parts.append(Part("variable", _decode(variable.group(1) or variable.group(2)), True))
+            word.variable(variable, True)
             at = variable.end()
+        elif chars := _QUOTED.match(text, at):
+            word.text(chars.group(), True)
+            at = chars.end()
         else:
-            end = at + 1
-            while end < len(text) and text[end] not in b'"\\$':
-                end += 1
-            _add(parts, text[at:end], True)
-            at = end
-    problems.append((line, "A quotation mark is never closed."))
+            word.text(byte, True)
+            at += 1
+    problems.append((line, _UNCLOSED))
     return at
-
-
-def _add(parts: list[Part], raw: bytes, is_quoted: bool) -> None:
-    """Text joins the text before it, unless only one of them was quoted."""
-    if parts and parts[-1].kind == "text" and parts[-1].is_quoted == is_quoted:
-        parts[-1] = Part("text", parts[-1].text + _decode(raw), is_quoted)
-    else:
-        parts.append(Part("text", _decode(raw), is_quoted))
-
-
-def _decode(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")

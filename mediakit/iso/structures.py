@@ -35,6 +35,11 @@ class Structures:
     apple_map: apm.AppleMap | None = None
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    first_sector: bytes = b""
+    catalog_lba: int | None = None
+    boot_sectors: frozenset[int] = frozenset()
+    """Where MBR partitions start with a boot sector that has code."""
+    has_grub_core: bool = False
 
 
 def gather(image: Image) -> Structures:
@@ -59,7 +64,31 @@ def gather(image: Image) -> Structures:
         apple_map=apple,
         paths=_find_paths(image.tree, wanted, findings),
         findings=tuple(findings),
+        first_sector=first,
+        catalog_lba=image.descriptors.boot_catalog_lba,
+        boot_sectors=_boot_sectors(image, record),
+        has_grub_core=_has_grub_core(image, first) if record else False,
     )
+
+
+def _boot_sectors(image: Image, record: mbr.Mbr | None) -> frozenset[int]:
+    found = set()
+    for partition in record.partitions if record else ():
+        start = partition.start_lba * SECTOR
+        if 0 < start <= image.size_bytes - SECTOR:
+            sector = image.read_at(start, SECTOR)
+            if mbr.has_signature(sector) and sector[0] in (0xE9, 0xEB) and any(sector[90:440]):
+                found.add(partition.start_lba)
+    return frozenset(found)
+
+
+def _has_grub_core(image: Image, first: bytes) -> bool:
+    """Whether GRUB's ``diskboot`` lies where its MBR for disks points (its messages are in it)."""
+    start = bootinfo.grub2_disk_pointer(first) * SECTOR
+    if not 0 < start <= image.size_bytes - SECTOR:
+        return False
+    sector = image.read_at(start, SECTOR)
+    return b"loading" in sector and b"Geom" in sector
 
 
 def _catalog(image: Image, findings: list[Finding]) -> eltorito.BootCatalog | None:

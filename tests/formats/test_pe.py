@@ -40,6 +40,10 @@ def test_the_signer_that_sbsign_put_in_is_named(tmp_path: Path) -> None:
     run.run(argv, timeout=60)
     found = read(signed.read_bytes())
     assert found.signers == (pkcs7.Signer("Test Signer 7", "Test Signer 7"),) and not found.is_trusted_as_sold
+    data = bytearray(signed.read_bytes())
+    assert pe.digest(bytes_reader(data), len(data), found) == found.signers[0].digest
+    data[1030] ^= 1
+    assert pe.digest(bytes_reader(data), len(data), found) != found.signers[0].digest
     assert (found.machine, found.is_efi_application) == ("x64", True)
     assert [(entry.component, entry.generation) for entry in found.sbat] == [("sbat", 1), ("shim", 4)]
 

@@ -40,6 +40,7 @@ def test_grub_entries_have_titles_ids_and_depth_in_order() -> None:
     script = grub_config.parse(DEBIAN)
     assert not script.problems
     found = [(e.title, e.entry_id) for e in grub_config.entries(script)]
+    assert [e.depth for e in grub_config.entries(script)] == [0, 0, 1]
     assert found == [
         ("Graphical install", "Graphical install"),
         ('Advanced "options" ...', 'Advanced "options" ...'),
