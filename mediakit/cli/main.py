@@ -20,6 +20,7 @@ from mediakit.errors import CancelledError, MediakitError, MissingToolError
 
 VERBS: dict[str, str] = {
     "inspect": "what an image is, how it boots, what is odd about it",
+    "audit": "whether an image or stick boots, or why not; repair its boot structures",
     "verify": "check every byte against manifest and signature",
     "write": "write an image to sticks, read back, add a data partition",
     "devices": "the disks and sticks of this machine, and which may be written",
