@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from mediakit import __version__
 from mediakit.errors import CancelledError, MediakitError, MissingToolError
@@ -88,6 +87,8 @@ def _module(verb: str) -> str:
 
 
 def _screens() -> int:
+    from importlib import metadata
+
     for entry in metadata.entry_points(group="mediakit.ui"):
         if entry.name == "media":
             status: int = entry.load()()

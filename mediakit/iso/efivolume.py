@@ -7,12 +7,13 @@ Microsoft FAT specification 1.03 (“clean shutdown” bits in the second entry 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
 from mediakit.formats import grub_core, pe
-from mediakit.formats.fat import Fat
+from mediakit.formats.fat_read import Fat
 from mediakit.formats.grub_core import GrubCore
 from mediakit.formats.pe import EfiProgram
 from mediakit.formats.reader import Reader, bytes_reader, sub_reader
@@ -92,19 +93,16 @@ class EfiVolume:
 class VolumeCache:
     """Looks at each place in the image once, however many tables point there."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, known: Iterable[EfiVolume] = ()) -> None:
+        """``known`` volumes are taken as they are."""
         self._image = image
-        self._seen: dict[int, EfiVolume] = {}
+        self._seen: dict[int, EfiVolume] = {volume.offset_bytes: volume for volume in known}
 
     def look(self, origin: str, offset: int) -> EfiVolume:
         """The FAT at ``offset``, and the loaders in it."""
         if offset not in self._seen:
             self._seen[offset] = examine(self._image, origin, offset)
         return self._seen[offset]
-
-    def volumes(self) -> tuple[EfiVolume, ...]:
-        """All that were looked at."""
-        return tuple(self._seen.values())
 
 
 def examine(image: Image, origin: str, offset: int) -> EfiVolume:

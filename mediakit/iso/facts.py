@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mediakit.formats import bootinfo, gpt, mbr
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.iso import biosboot, efiboot, menus, structures, tables
+from mediakit.iso import biosboot, data_volumes, efiboot, menus, structures, tables
 from mediakit.iso.biosboot import BootImage, Route
 from mediakit.iso.efivolume import NAMES, EfiVolume, VolumeCache
 from mediakit.iso.menus import Menus
@@ -93,8 +93,12 @@ class ImageFacts:
         return document
 
 
-def gather(image: Image) -> ImageFacts:
-    """Look at everything once."""
+def gather(image: Image, kept: ImageFacts | None = None) -> ImageFacts:
+    """Look at everything once.
+
+    ``kept``: facts of the same image but for bytes outside its files and EFI volumes, whose loaders and menus
+    need no second look.
+    """
     raw = structures.gather(image)
     findings = [*raw.findings, *raw.gpt.findings]
     truncated = _check_size(image, raw, findings)
@@ -103,7 +107,7 @@ def gather(image: Image) -> ImageFacts:
     findings += _about_trees(image)
     entries = raw.catalog.entries if raw.catalog else ()
     images = [biosboot.examine(image, raw, entry) for entry in entries]
-    cache = VolumeCache(image)
+    cache = VolumeCache(image, kept.efi_volumes if kept else ())
     routes = {
         "bios_cd": biosboot.judge_cd(raw, images, findings),
         "bios_usb": biosboot.judge_usb(raw, images, findings),
@@ -112,11 +116,15 @@ def gather(image: Image) -> ImageFacts:
     routes["uefi_usb"], usb_volume = efiboot.judge_usb(raw, cache, findings)
     volumes = list({v.offset_bytes: v for v in (cd_volume, usb_volume) if v is not None}.values())
     routes["secure_boot"] = efiboot.judge_secure_boot(volumes, findings)
-    followed = menus.gather(image, images, cd_volume, usb_volume)
+    if kept is not None and kept.boot_images == tuple(images) and list(kept.efi_volumes) == volumes:
+        followed = kept.menus
+    else:
+        followed = menus.gather(image, images, cd_volume, usb_volume)
     for name, route in routes.items():
         if route.ok and followed.why_dead(name):
             routes[name] = Route(False, followed.why_dead(name))
-    findings += [*tables.judge(raw, volumes), *followed.findings, *_remarks(volumes)]
+    findings += [*tables.judge(raw, volumes), *data_volumes.judge(image, raw, volumes)]
+    findings += [*followed.findings, *_remarks(volumes)]
     boot = BootRoutes(**routes)
     return ImageFacts(
         path=str(image.path),

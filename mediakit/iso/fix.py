@@ -9,20 +9,19 @@ passes a ``Writer``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from mediakit.errors import DeviceError, FormatError, RefusedError
+from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
 from mediakit.formats.reader import Reader
 from mediakit.iso import fix_boot, fix_tables
+from mediakit.iso.facts import ImageFacts, gather
 from mediakit.iso.fix_region import FixRegion
+from mediakit.iso.image import Image
 
-if TYPE_CHECKING:
-    from mediakit.iso.facts import ImageFacts
-    from mediakit.iso.image import Image
-
-Repair = Callable[["Image"], list[FixRegion]]
+Repair = Callable[[Image], list[FixRegion]]
 REPAIRS: tuple[Repair, ...] = (
     fix_tables.rebuild_primary,
     fix_tables.move_backup,
@@ -79,7 +78,7 @@ def make_plan(image: Image) -> FixPlan:
         regions = [region for region in regions if region.before != region.data]
         if not regions:
             continue
-        patched = with_regions(current, regions)
+        patched = with_regions(current, regions, facts)
         judged = patched.facts()
         if is_better(facts, judged):
             taken += regions
@@ -105,11 +104,34 @@ def is_better(before: ImageFacts, after: ImageFacts) -> bool:
     return gained or bool(gone)
 
 
-def with_regions(image: Image, regions: Iterable[FixRegion]) -> Image:
-    """The same image as if ``regions`` were written; closing it closes nothing."""
-    from mediakit.iso.image import Image as Opened
+class _Patched(Image):
+    """An image as if regions were written; closing it closes nothing."""
 
-    return Opened(image.path, overlay(image.reader, list(regions)), image.size_bytes)
+    def __init__(self, image: Image, regions: list[FixRegion], kept: ImageFacts | None) -> None:
+        super().__init__(image.path, overlay(image.reader, regions), image.size_bytes)
+        self._kept = kept
+        self._judged: ImageFacts | None = None
+
+    def facts(self) -> ImageFacts:
+        if self._judged is None:
+            self._judged = gather(self, self._kept)
+        return self._judged
+
+
+def with_regions(image: Image, regions: list[FixRegion], known: ImageFacts | None = None) -> Image:
+    """The same image as if ``regions`` were written.
+
+    ``known`` facts spare a second look at loaders and menus where no region lies in files or EFI volumes.
+    """
+    end = max(volume.space_blocks for volume in image.descriptors.volumes) * BLOCK
+    spans = [(FIRST_DESCRIPTOR * BLOCK, end)]
+    spans += [(v.offset_bytes, v.offset_bytes + v.size_bytes) for v in (known.efi_volumes if known else ())]
+    touches = any(
+        region.offset_bytes < stop and start < region.offset_bytes + len(region.data)
+        for region in regions
+        for start, stop in spans
+    )
+    return _Patched(image, regions, None if touches else known)
 
 
 def overlay(reader: Reader, regions: list[FixRegion]) -> Reader:

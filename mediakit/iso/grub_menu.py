@@ -16,6 +16,8 @@ from mediakit.iso.grub_script import ESP, MEDIUM, Exit, Home, Interpreter, Retur
 from mediakit.iso.grub_words import Word
 from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place
 
+__all__ = ["ESP", "MEDIUM", "Medium", "follow"]
+
 MAX_CONFIGS = 64
 MAX_ENTRIES = 400
 _DISCS = ("cd", "cd0")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mediakit.errors import FormatError
-from mediakit.formats.fat import Fat
+from mediakit.formats.fat_read import Fat
 from mediakit.iso import contents
 
 if TYPE_CHECKING:

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
 from mediakit.formats.findings import Finding
-from mediakit.iso import bls_menu, grub_menu, isolinux_menu
 from mediakit.iso.biosboot import BootImage, bios_image
 from mediakit.iso.efivolume import EfiVolume
-from mediakit.iso.grub_menu import Medium
-from mediakit.iso.grub_script import ESP, MEDIUM
 from mediakit.iso.menu import DiscFiles, FatFiles, Files, Menu, MenuEntry, MenuFile, Place
 
 if TYPE_CHECKING:
+    from mediakit.iso.grub_menu import Medium
     from mediakit.iso.image import Image
 
 BIOS_PREFIXES = ("/boot/grub", "/boot/grub2", "/grub", "/grub2", "/boot/grub/i386-pc")
@@ -94,12 +92,16 @@ def gather(
 
 def _bios_menu(image: Image, boot: BootImage, findings: list[Finding]) -> tuple[Menu | None, str]:
     if boot.loader == "grub2":
+        from mediakit.iso import grub_menu
+
         disc = DiscFiles(image)
         for prefix in BIOS_PREFIXES:
             if disc.find(f"{prefix}/grub.cfg") is not None:
                 medium = _medium(image, disc, None)
-                return grub_menu.follow(medium, MEDIUM, f"{prefix}/grub.cfg", "bios", prefix), ""
+                return grub_menu.follow(medium, grub_menu.MEDIUM, f"{prefix}/grub.cfg", "bios", prefix), ""
     if boot.loader == "isolinux":
+        from mediakit.iso import isolinux_menu
+
         files = DiscFiles(image, any_case=True)
         if boot.version >= 5 and not _has_ldlinux(files, boot.path):
             what = f"ISOLINUX {boot.version} does not start without ldlinux.c32, which is not in the image."
@@ -116,6 +118,8 @@ def _bios_menu(image: Image, boot: BootImage, findings: list[Finding]) -> tuple[
 
 
 def _has_ldlinux(files: Files, boot_path: str) -> bool:
+    from mediakit.iso import isolinux_menu
+
     folders = dict.fromkeys((boot_path.rpartition("/")[0], *isolinux_menu.DISC_FOLDERS))
     return any(files.find(f"{folder}/ldlinux.c32") is not None for folder in folders)
 
@@ -126,14 +130,18 @@ def _uefi_menu(image: Image, volume: EfiVolume) -> Menu | None:
     last = volume.chain[-1]
     fat = FatFiles(volume.fat, volume.offset_bytes, "ESP:")
     if last.kind == "systemd-boot":
+        from mediakit.iso import bls_menu
+
         return bls_menu.follow(fat)
     if last.kind != "grub":
         return None
+    from mediakit.iso import grub_menu
+
     disc = DiscFiles(image)
     medium = _medium(image, disc, fat)
     own = last.core.prefix if last.core is not None and last.core.prefix.startswith("/") else ""
     prefixes = tuple(dict.fromkeys([*([own] if own else []), *UEFI_PREFIXES]))
-    for device, files in ((ESP, fat), (MEDIUM, disc)):
+    for device, files in ((grub_menu.ESP, fat), (grub_menu.MEDIUM, disc)):
         for prefix in prefixes:
             if files.find(f"{prefix}/grub.cfg") is not None:
                 return grub_menu.follow(medium, device, f"{prefix}/grub.cfg", "uefi", prefix)
@@ -141,6 +149,8 @@ def _uefi_menu(image: Image, volume: EfiVolume) -> Menu | None:
 
 
 def _medium(image: Image, disc: Files, fat: FatFiles | None) -> Medium:
+    from mediakit.iso.grub_menu import ESP, MEDIUM, Medium
+
     volumes: dict[str, Files] = {MEDIUM: disc}
     labels, uuids = {}, {}
     primary = image.descriptors.find("primary")
