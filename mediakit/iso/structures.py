@@ -41,6 +41,13 @@ class Structures:
     """Where MBR partitions start with a boot sector that has code."""
     has_grub_core: bool = False
 
+    @property
+    def has_unmarked_code(self) -> bool:
+        """Whether the first sector has an MBR's known code, but not the mark 55 AA (and is not Apple's)."""
+        is_apples = self.first_sector[:2] == apm.DRIVER_SIGNATURE
+        known = bootinfo.mbr_kind(self.first_sector) not in ("none", "other")
+        return self.mbr is None and known and not is_apples
+
 
 def gather(image: Image) -> Structures:
     """Read everything once; damage becomes findings."""

@@ -70,19 +70,6 @@ def _judge_mbr(structures: Structures, record: mbr.Mbr) -> list[Finding]:
         if p.type not in (mbr.TYPE_EMPTY, mbr.TYPE_PROTECTIVE)
     ]
     found += _overlaps(spans, _TABLE_OFFSET, 64)
-    for p in record.partitions:
-        end = (p.start_lba + p.sectors) * SECTOR
-        if (
-            p.type not in (mbr.TYPE_EMPTY, mbr.TYPE_PROTECTIVE)
-            and p.index > 1
-            and end > structures.size_bytes
-        ):
-            what = f"Partition {p.index} of the MBR ends {end - structures.size_bytes} bytes behind the end."
-            found.append(
-                Finding(
-                    "error", what, "Copy or download the image again.", _TABLE_OFFSET + 16 * (p.index - 1), 16
-                )
-            )
     return found
 
 
