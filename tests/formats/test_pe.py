@@ -81,6 +81,18 @@ def test_what_is_built_into_grub_is_read_from_its_modules(tmp_path: Path) -> Non
     assert grub_core.read_efi(bytes_reader(efi_program()), read(efi_program())) is None
 
 
+@pytest.mark.parametrize("modules", [("biosdisk",), ("biosdisk", "iso9660", "normal", "linux", "search")])
+def test_the_prefix_of_a_grub_for_bios_is_unpacked(tmp_path: Path, modules: tuple[str, ...]) -> None:
+    out = tmp_path / "eltorito.img"
+    run.run(["grub-mkimage", "-O", "i386-pc-eltorito", "-o", out, "-p", "/odd/place", *modules], timeout=60)
+    core = grub_core.read_bios(out.read_bytes())
+    assert core == grub_core.GrubCore("/odd/place")
+    damaged = bytearray(out.read_bytes())
+    damaged[6000:6100] = bytes(100)
+    grub_core.read_bios(bytes(damaged))
+    assert grub_core.read_bios(b"") is None and grub_core.read_bios(bytes(40_000)) is None
+
+
 def test_the_signer_that_sbsign_put_in_is_named(tmp_path: Path) -> None:
     words = [
         "openssl",

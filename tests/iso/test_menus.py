@@ -231,6 +231,26 @@ def test_isolinux_that_cannot_start_anything_breaks_both_bios_routes(
     assert why in facts.boot.bios_cd.why and any(why in f.what for f in facts.findings)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_grub_is_followed_to_the_folder_that_is_built_into_it(
+    tmp_path: Path, iso_folder: Path, there: bool
+) -> None:
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    argv = ["grub-mkimage", "-O", "i386-pc-eltorito", "-p", "/odd", "biosdisk", "iso9660"]
+    run.run([*argv, "-o", root / "boot/grub/eltorito.img"], timeout=60)
+    (root / "boot/grub/grub.cfg").unlink()
+    (root / "odd").mkdir()
+    if there:
+        (root / "odd/grub.cfg").write_text("menuentry x { linux /boot/vmlinuz }\n")
+    make.grub_gpt(root, tmp_path / "x.iso")
+    with iso.open_image(tmp_path / "x.iso") as image:
+        facts = image.facts()
+    menu = facts.menus.of("bios_cd")
+    assert (menu is not None and menu.configs == ("/odd/grub.cfg",)) is there
+    assert bool([f for f in facts.findings if "GRUB finds no /odd/grub.cfg" in f.what]) is not there
+
+
 def test_a_kernel_told_of_another_label_is_a_warning(tmp_path: Path, iso_folder: Path) -> None:
     config = "label a\nkernel /boot/vmlinuz\nappend root=live:CDLABEL=OTHER\\x20ONE x\n"
     facts = broken_menu(tmp_path, make.tree(iso_folder), isolinux__isolinux_cfg=config)
