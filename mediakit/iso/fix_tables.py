@@ -114,6 +114,8 @@ def move_backup(image: Image) -> list[FixRegion]:
     if place <= _last_used(image, raw, primary):
         return []
     array = image.read_at(primary.entries_lba * SECTOR, primary.array_bytes)
+    if not _is_free(image, place, array):
+        return []
     old = image.read_at(SECTOR, SECTOR)
     fields = {"last_usable_lba": place - 1}
     header = gpt.moved_header(
@@ -128,6 +130,16 @@ def move_backup(image: Image) -> list[FixRegion]:
         FixRegion(SECTOR, old, header, _BACKUP, "The primary header, which says where the backup is."),
     ]
     return regions + _stretch_guard(raw, last)
+
+
+def _is_free(image: Image, place: int, array: bytes) -> bool:
+    """Whether the last sectors may be written: on a disk they are the GPT's; in a file only what is empty.
+
+    Somebody may have appended to a file what no table knows.
+    """
+    tail = image.read_at(place * SECTOR, image.size_bytes // SECTOR * SECTOR - place * SECTOR)
+    is_gpts = tail[-SECTOR : 8 - SECTOR] == gpt.SIGNATURE or _has_pieces_of(tail[: len(array)], array)
+    return not any(tail) or is_gpts or image.path.is_block_device()
 
 
 def _last_used(image: Image, raw: Structures, primary: gpt.Gpt) -> int:
