@@ -187,21 +187,23 @@ def restore_protective(image: Image) -> list[FixRegion]:
 
 
 def restore_active(image: Image) -> list[FixRegion]:
-    """The flag on the ISO's own entry, and on no other; beside a protective entry on one of its own."""
+    """The flag on the ISO's own entry, and on no other; beside a protective one on one by itself."""
     raw = image.facts().structures
     own = tables.iso_partition(raw)
-    if raw.mbr is None or raw.mbr_kind not in ("isohybrid", "grub2") or own is None:
+    if raw.mbr is None or raw.mbr_kind not in ("isohybrid", "grub2"):
+        return []
+    if own is None and raw.mbr.partitions:
         return []
     active = [p for p in raw.mbr.partitions if p.active]
     old = raw.first_sector[_ENTRIES_OFFSET:510]
     table = bytearray(old)
-    if own.type != mbr.TYPE_PROTECTIVE:
+    if own is not None and own.type != mbr.TYPE_PROTECTIVE:
         if active == [own]:
             return []
         for index in range(4):
             table[16 * index] = 0x80 if index == own.index - 1 else 0
     else:
-        if active and not own.active and len(active) == 1 and active[0].type == mbr.TYPE_EMPTY:
+        if len(active) == 1 and active[0].type == mbr.TYPE_EMPTY:
             return []
         for index in range(4):
             table[16 * index] = 0

@@ -188,6 +188,15 @@ def test_the_flag_beside_a_protective_entry_is_what_xorriso_writes(isos: Isos, t
     assert fixed(flagged)[0] == data
 
 
+def test_an_mbr_without_any_entry_gets_one_that_only_carries_the_flag(isos: Isos) -> None:
+    original = isos("hfsplus").read_bytes()
+    assert any("active flag" in f.what for f in look(original).facts().findings)
+    data, plan = fixed(original)
+    assert plan.fixes == ("Restore the active flag in the MBR.",) and data[:446] == original[:446]
+    assert data[446:462] == b"\x80\0\1\0\0\0\1\0" + bytes(4) + b"\1\0\0\0" and data[462:] == original[462:]
+    assert not any("active flag" in f.what for f in look(data).facts().findings)
+
+
 def test_damaged_contents_never_get_a_new_checksum(isos: Isos) -> None:
     original = isos("isohybrid_gpt").read_bytes()
     damaged = edit(original, lba_of(original, "/isolinux/isolinux.bin") + 3000, b"\1\2\3")
