@@ -77,9 +77,7 @@ def _confirm(arguments: argparse.Namespace, device: Device, plan: FixPlan) -> No
     from mediakit.errors import CancelledError, UsageError
     from mediakit.units import format_size
 
-    if not arguments.json:
-        bootview.show(_describe(plan, "\nTo repair"))
-        sys.stdout.flush()
+    bootview.show(_describe(plan, "\nTo repair"), sys.stderr)
     if arguments.yes or device.is_file:
         return
     if not sys.stdin.isatty():
@@ -124,7 +122,9 @@ def _show(facts: ImageFacts, done: FixPlan | None, possible: FixPlan) -> None:
     if possible:
         lines += _describe(possible, "\nCan be repaired (mediakit audit --fix)")
     if done is not None:
-        empty = [("\nNothing could be repaired safely.", "")]
+        is_odd = any(finding.severity != "note" for finding in facts.findings)
+        sentence = "Nothing could be repaired safely." if is_odd else "Nothing needs a repair."
+        empty = [(f"\n{sentence}", "")]
         lines += _describe(done, "\nRepaired") if done else empty
     bootview.show(lines)
 

@@ -9,7 +9,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from mediakit.formats.findings import Finding
@@ -33,12 +33,13 @@ _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 _KINDS = {"shim": "shim", "grub": "GRUB", "systemd-boot": "systemd-boot", "": "loader"}
 
 
-def show(lines: Iterable[Line]) -> None:
-    """Print, in colour on a terminal that wants it."""
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def show(lines: Iterable[Line], file: TextIO | None = None) -> None:
+    """Print to standard output or ``file``, in colour on a terminal that wants it."""
+    out = file or sys.stdout
+    colour = out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     for text, style in lines:
         clean = printable(text)
-        print(f"\033[{_CODES[style]}m{clean}\033[0m" if colour and style in _CODES else clean)
+        print(f"\033[{_CODES[style]}m{clean}\033[0m" if colour and style in _CODES else clean, file=out)
 
 
 def printable(text: str) -> str:

@@ -141,6 +141,8 @@ def digest(reader: Reader, size_bytes: int, program: EfiProgram) -> bytes:
     first, second = program.checksum_offset, program.certificate_entry_offset
     if not 0 < first < second or second + 8 > header:
         raise FormatError("The EFI program's headers make no sense.")
+    if sum(section.file_size for section in program.sections) > size_bytes:
+        raise FormatError("The EFI program's sections overlap.")
     total = hashlib.sha256(reader(0, first))
     total.update(reader(first + 4, second - first - 4))
     total.update(reader(second + 8, header - second - 8))

@@ -152,7 +152,7 @@ def _check_loading(boot: BootImage, structures: Structures, findings: list[Findi
 def judge_usb(structures: Structures, images: list[BootImage], findings: list[Finding]) -> Route:
     """BIOS from a stick: code in the MBR that finds a boot image made for it."""
     if structures.mbr is None:
-        if any(structures.first_sector[:440]):
+        if structures.has_unmarked_code:
             what = "The first sector holds code, but does not end with 55 AA: a BIOS takes it for no MBR."
             findings.append(Finding("error", what, _REBUILD, 510, 2))
             return Route(False, what)

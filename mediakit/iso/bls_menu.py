@@ -9,7 +9,7 @@ import fnmatch
 from collections.abc import Iterator
 
 from mediakit.errors import FormatError
-from mediakit.iso.menu import FatFiles, Menu, MenuEntry, MenuFile, Place
+from mediakit.iso.menu import FatFiles, Menu, MenuEntry, MenuFile, Place, State
 
 LOADER = "/loader/loader.conf"
 ENTRIES = "/loader/entries"
@@ -46,18 +46,9 @@ def _entry(files: FatFiles, name: str, default: str) -> MenuEntry:
             arguments.append((value, place))
         elif key in _ROLES:
             target = files.find("/" + value.strip("/"))
-            state = "there" if target is not None else "missing"
+            state: State = "there" if target is not None else "missing"
             size = target.size_bytes if target is not None else 0
-            found.append(
-                MenuFile(
-                    _ROLES[key],
-                    files.name + value,
-                    "there" if state == "there" else "missing",
-                    place,
-                    "",
-                    size,
-                )
-            )
+            found.append(MenuFile(_ROLES[key], files.name + value, state, place, "", size))
     stem = name.rpartition(".")[0]
     is_default = bool(default) and (fnmatch.fnmatchcase(name, default) or fnmatch.fnmatchcase(stem, default))
     return MenuEntry(title, stem, Place(shown, 1, base, 0), tuple(found), tuple(arguments), is_default)

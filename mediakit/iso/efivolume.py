@@ -151,6 +151,8 @@ def _load(fat: Fat, path: str, base: int, damaged: list[tuple[str, str]]) -> Efi
         entry = fat.find(path)
         if entry is None or entry.is_directory:
             return None
+        if entry.size_bytes > MAX_LOADER_BYTES:
+            raise FormatError(f"It has {entry.size_bytes} bytes, more than any loader.")
         extents = fat.extents(path)
         size = sum(length for _, length in extents)
         start = extents[0][0] if len(extents) == 1 else None
@@ -182,7 +184,7 @@ def describe(
     digests = {signer.digest for signer in program.signers if signer.digest}
     altered = False
     try:
-        if digests and size_bytes <= MAX_LOADER_BYTES:
+        if digests:
             altered = pe.digest(reader, size_bytes, program) not in digests
     except FormatError:
         altered = True

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mediakit.formats import bootinfo, gpt, mbr
+from mediakit.formats import gpt, mbr
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso import biosboot, data_volumes, efiboot, menus, structures, tables
@@ -157,8 +157,7 @@ def _claims(raw: Structures, images: list[BootImage], volumes: list[EfiVolume]) 
     known = raw.mbr_kind not in ("none", "other")
     claims = {
         "bios_cd": is_lost or any(i.entry.is_bios for i in images),
-        "bios_usb": known
-        or (record is None and bootinfo.mbr_kind(raw.first_sector) not in ("none", "other")),
+        "bios_usb": known or raw.has_unmarked_code,
         "uefi_cd": (is_lost and has_esp) or any(i.entry.is_efi for i in images),
         "uefi_usb": has_esp,
         "secure_boot": efiboot.claims_secure_boot(volumes),

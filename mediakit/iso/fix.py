@@ -108,7 +108,8 @@ class _Patched(Image):
     """An image as if regions were written; closing it closes nothing."""
 
     def __init__(self, image: Image, regions: list[FixRegion], kept: ImageFacts | None) -> None:
-        super().__init__(image.path, overlay(image.reader, regions), image.size_bytes)
+        reader = overlay(image.reader, regions)
+        super().__init__(image.path, reader, image.size_bytes, session_lba=image._session_lba)
         self._kept = kept
         self._judged: ImageFacts | None = None
 

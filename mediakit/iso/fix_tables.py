@@ -114,6 +114,8 @@ def move_backup(image: Image) -> list[FixRegion]:
     if place <= _last_used(image, raw, primary):
         return []
     array = image.read_at(primary.entries_lba * SECTOR, primary.array_bytes)
+    if not _is_free(image, place, array):
+        return []
     old = image.read_at(SECTOR, SECTOR)
     fields = {"last_usable_lba": place - 1}
     header = gpt.moved_header(
@@ -128,6 +130,16 @@ def move_backup(image: Image) -> list[FixRegion]:
         FixRegion(SECTOR, old, header, _BACKUP, "The primary header, which says where the backup is."),
     ]
     return regions + _stretch_guard(raw, last)
+
+
+def _is_free(image: Image, place: int, array: bytes) -> bool:
+    """Whether the last sectors may be written: on a disk they are the GPT's; in a file only what is empty.
+
+    Somebody may have appended to a file what no table knows.
+    """
+    tail = image.read_at(place * SECTOR, image.size_bytes // SECTOR * SECTOR - place * SECTOR)
+    is_gpts = tail[-SECTOR : 8 - SECTOR] == gpt.SIGNATURE or _has_pieces_of(tail[: len(array)], array)
+    return not any(tail) or is_gpts or image.path.is_block_device()
 
 
 def _last_used(image: Image, raw: Structures, primary: gpt.Gpt) -> int:
@@ -175,21 +187,23 @@ def restore_protective(image: Image) -> list[FixRegion]:
 
 
 def restore_active(image: Image) -> list[FixRegion]:
-    """The flag on the ISO's own entry, and on no other; beside a protective entry on one of its own."""
+    """The flag on the ISO's own entry, and on no other; beside a protective one on one by itself."""
     raw = image.facts().structures
     own = tables.iso_partition(raw)
-    if raw.mbr is None or raw.mbr_kind not in ("isohybrid", "grub2") or own is None:
+    if raw.mbr is None or raw.mbr_kind not in ("isohybrid", "grub2"):
+        return []
+    if own is None and raw.mbr.partitions:
         return []
     active = [p for p in raw.mbr.partitions if p.active]
     old = raw.first_sector[_ENTRIES_OFFSET:510]
     table = bytearray(old)
-    if own.type != mbr.TYPE_PROTECTIVE:
+    if own is not None and own.type != mbr.TYPE_PROTECTIVE:
         if active == [own]:
             return []
         for index in range(4):
             table[16 * index] = 0x80 if index == own.index - 1 else 0
     else:
-        if active and not own.active and len(active) == 1 and active[0].type == mbr.TYPE_EMPTY:
+        if len(active) == 1 and active[0].type == mbr.TYPE_EMPTY:
             return []
         for index in range(4):
             table[16 * index] = 0

@@ -1,7 +1,7 @@
 """The menus of a medium, found as its loaders find them, and what in them is wrong.
 
-Where loaders look: ISOLINUX in ``isolinux_menu``; GRUB for BIOS under /boot/grub (its own prefix is
-compressed into the boot image); GRUB for UEFI under the prefix built into it, beside itself, then on the
+Where loaders look: ISOLINUX in ``isolinux_menu``; GRUB for BIOS under /boot/grub, else under the prefix that
+is compressed into its boot image; GRUB for UEFI under the prefix built into it, beside itself, then on the
 disc; systemd-boot in /loader of its volume. A menu that cannot be found or told is no error.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
-from mediakit.formats.findings import Finding
-from mediakit.iso.biosboot import BootImage, bios_image
+from mediakit.formats.findings import Finding, Severity
+from mediakit.iso.biosboot import MAX_BOOT_IMAGE_BYTES, BootImage, bios_image
 from mediakit.iso.efivolume import EfiVolume
 from mediakit.iso.menu import DiscFiles, FatFiles, Files, Menu, MenuEntry, MenuFile, Place
 
@@ -99,6 +99,7 @@ def _bios_menu(image: Image, boot: BootImage, findings: list[Finding]) -> tuple[
             if disc.find(f"{prefix}/grub.cfg") is not None:
                 medium = _medium(image, disc, None)
                 return grub_menu.follow(medium, grub_menu.MEDIUM, f"{prefix}/grub.cfg", "bios", prefix), ""
+        return _unusual_menu(image, boot, disc, findings), ""
     if boot.loader == "isolinux":
         from mediakit.iso import isolinux_menu
 
@@ -115,6 +116,25 @@ def _bios_menu(image: Image, boot: BootImage, findings: list[Finding]) -> tuple[
         hint = "It belongs into the folder of isolinux.bin, /isolinux or /boot/isolinux."
         findings.append(Finding("warning", what, hint))
     return None, ""
+
+
+def _unusual_menu(image: Image, boot: BootImage, disc: Files, findings: list[Finding]) -> Menu | None:
+    """The menu under the prefix that is built into GRUB's boot image: unpacking it takes a moment."""
+    from mediakit.formats import grub_core
+    from mediakit.iso import grub_menu
+
+    size = min(boot.size_bytes, MAX_BOOT_IMAGE_BYTES)
+    core = grub_core.read_bios(image.read_at(boot.offset_bytes, size))
+    prefix = core.prefix.rpartition(")")[2] if core is not None else ""
+    if core is None or core.has_memdisk or core.config or not prefix.startswith("/"):
+        return None
+    path = f"{prefix}/grub.cfg"
+    if disc.find(path) is not None:
+        return grub_menu.follow(_medium(image, disc, None), grub_menu.MEDIUM, path, "bios", prefix)
+    what = f"GRUB finds no {path}: it shows its prompt and no menu."
+    hint = "Put the menu there, or build the boot image for the folder where it is."
+    findings.append(Finding("warning", what, hint, boot.offset_bytes, boot.size_bytes))
+    return None
 
 
 def _has_ldlinux(files: Files, boot_path: str) -> bool:
@@ -236,6 +256,5 @@ def _wrong_labels(entry: MenuEntry, labels: set[str]) -> Iterator[tuple[str, Pla
                 yield label, place
 
 
-def _finding(severity: str, what: str, hint: str, place: Place) -> Finding:
-    kind = "error" if severity == "error" else "warning" if severity == "warning" else "note"
-    return Finding(kind, what, hint, place.offset_bytes, place.size_bytes)  # type: ignore[arg-type]
+def _finding(severity: Severity, what: str, hint: str, place: Place) -> Finding:
+    return Finding(severity, what, hint, place.offset_bytes, place.size_bytes)

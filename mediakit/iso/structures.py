@@ -41,6 +41,13 @@ class Structures:
     """Where MBR partitions start with a boot sector that has code."""
     has_grub_core: bool = False
 
+    @property
+    def has_unmarked_code(self) -> bool:
+        """Whether the first sector has an MBR's known code, but not the mark 55 AA (and is not Apple's)."""
+        is_apples = self.first_sector[:2] == apm.DRIVER_SIGNATURE
+        known = bootinfo.mbr_kind(self.first_sector) not in ("none", "other")
+        return self.mbr is None and known and not is_apples
+
 
 def gather(image: Image) -> Structures:
     """Read everything once; damage becomes findings."""
@@ -50,7 +57,7 @@ def gather(image: Image) -> Structures:
     # Apple's driver record lies there too, and old discs have anything behind it, 55 AA included
     is_apples = first[:2] == apm.DRIVER_SIGNATURE and not mbr.has_table(first)
     record = mbr.parse(first) if mbr.has_signature(first) and not is_apples else None
-    table = gpt.read(image.reader, image.size_bytes, SECTOR)
+    table = _gpt(image, record, catalog)
     apple = _apple_map(image, findings)
     wanted = {entry.lba for entry in catalog.entries} if catalog else set()
     return Structures(
@@ -69,6 +76,35 @@ def gather(image: Image) -> Structures:
         boot_sectors=_boot_sectors(image, record),
         has_grub_core=_has_grub_core(image, first) if record else False,
     )
+
+
+def _gpt(image: Image, record: mbr.Mbr | None, catalog: eltorito.BootCatalog | None) -> gpt.GptState:
+    table = gpt.read(image.reader, image.size_bytes, SECTOR)
+    if table.backup is None or not _is_stale(image, table, record, catalog):
+        return table
+    what = "The last sectors hold the backup GPT of an earlier use, not this image's."
+    place = table.backup.header_lba * SECTOR
+    return gpt.GptState(None, None, (Finding("note", what, "Harmless: nothing looks there.", place, SECTOR),))
+
+
+def _is_stale(
+    image: Image, table: gpt.GptState, record: mbr.Mbr | None, catalog: eltorito.BootCatalog | None
+) -> bool:
+    """Whether the only GPT is a backup that a stick's earlier contents left at its end.
+
+    It is the image's own where an MBR announces a GPT, where a primary header or its entries are left in the
+    system area, or where it has a partition that starts at a boot image for UEFI.
+    """
+    if table.primary is not None or table.backup is None or (record is not None and record.has_protective):
+        return False
+    area = image.read_at(0, iso9660.FIRST_DESCRIPTOR * BLOCK)
+    if area[SECTOR : SECTOR + 8] == gpt.SIGNATURE:
+        return False
+    entries = image.read_at(table.backup.entries_lba * SECTOR, gpt.ENTRY_BYTES)
+    if any(entries) and entries in area:
+        return False
+    boots = {entry.lba * BLOCK for entry in catalog.entries if entry.is_efi} if catalog else set()
+    return not any(p.start_lba * SECTOR in boots for p in table.backup.partitions)
 
 
 def _boot_sectors(image: Image, record: mbr.Mbr | None) -> frozenset[int]:

@@ -47,7 +47,9 @@ def _judge_mbr(structures: Structures, record: mbr.Mbr) -> list[Finding]:
     own = iso_partition(structures)
     if structures.mbr_kind in _HYBRIDS and not active:
         what = "No partition in the MBR has the active flag: some strict BIOSes do not boot such a stick."
-        found.append(Finding("warning", what, "mediakit audit --fix sets it.", _TABLE_OFFSET, 64))
+        is_easy = own is not None or not record.partitions
+        hint = "mediakit audit --fix sets it." if is_easy else "Build the image with --mbr-force-bootable."
+        found.append(Finding("warning", what, hint, _TABLE_OFFSET, 64))
     elif structures.mbr_kind in _HYBRIDS and own is not None and own not in active:
         moved = [p for p in active if p.type not in (mbr.TYPE_EMPTY, mbr.TYPE_PROTECTIVE)]
         if moved:
@@ -70,19 +72,6 @@ def _judge_mbr(structures: Structures, record: mbr.Mbr) -> list[Finding]:
         if p.type not in (mbr.TYPE_EMPTY, mbr.TYPE_PROTECTIVE)
     ]
     found += _overlaps(spans, _TABLE_OFFSET, 64)
-    for p in record.partitions:
-        end = (p.start_lba + p.sectors) * SECTOR
-        if (
-            p.type not in (mbr.TYPE_EMPTY, mbr.TYPE_PROTECTIVE)
-            and p.index > 1
-            and end > structures.size_bytes
-        ):
-            what = f"Partition {p.index} of the MBR ends {end - structures.size_bytes} bytes behind the end."
-            found.append(
-                Finding(
-                    "error", what, "Copy or download the image again.", _TABLE_OFFSET + 16 * (p.index - 1), 16
-                )
-            )
     return found
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import struct
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mediakit import iso, run
 from mediakit.errors import DeviceError, RefusedError
+from mediakit.formats import gpt
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import fix
 from mediakit.iso.image import Image
@@ -185,6 +188,15 @@ def test_the_flag_beside_a_protective_entry_is_what_xorriso_writes(isos: Isos, t
     assert fixed(flagged)[0] == data
 
 
+def test_an_mbr_without_any_entry_gets_one_that_only_carries_the_flag(isos: Isos) -> None:
+    original = isos("hfsplus").read_bytes()
+    assert any("active flag" in f.what for f in look(original).facts().findings)
+    data, plan = fixed(original)
+    assert plan.fixes == ("Restore the active flag in the MBR.",) and data[:446] == original[:446]
+    assert data[446:462] == b"\x80\0\1\0\0\0\1\0" + bytes(4) + b"\1\0\0\0" and data[462:] == original[462:]
+    assert not any("active flag" in f.what for f in look(data).facts().findings)
+
+
 def test_damaged_contents_never_get_a_new_checksum(isos: Isos) -> None:
     original = isos("isohybrid_gpt").read_bytes()
     damaged = edit(original, lba_of(original, "/isolinux/isolinux.bin") + 3000, b"\1\2\3")
@@ -214,10 +226,6 @@ def test_a_table_without_room_behind_its_partitions_is_left_alone(isos: Isos) ->
     data = bytearray(isos("grub_gpt").read_bytes().ljust(8 << 20, b"\0"))
     table = look(data).facts().structures.gpt.primary
     assert table
-    from dataclasses import replace
-
-    from mediakit.formats import gpt
-
     end = len(data) // SECTOR - 1
     guid = table.partitions[0].guid
     more = gpt.GptPartition(9, "DATA", gpt.BASIC_DATA, guid, 4000, end)
@@ -226,6 +234,30 @@ def test_a_table_without_room_behind_its_partitions_is_left_alone(isos: Isos) ->
     data[built.header_offset : built.header_offset + SECTOR] = built.header
     data[built.array_offset : built.array_offset + len(built.array)] = built.array
     assert not [f for f in fix.make_plan(look(data)).fixes if "backup" in f]
+
+
+def test_what_was_appended_to_a_file_is_not_overwritten(isos: Isos) -> None:
+    data = bytearray(isos("grub_gpt").read_bytes().ljust(8 << 20, b"\0"))
+    assert any("backup" in f for f in fix.make_plan(look(data)).fixes)
+    data[-3000:-2900] = b"x" * 100
+    assert not any("backup" in f for f in fix.make_plan(look(data)).fixes)
+
+
+@pytest.mark.parametrize("kind", ["isohybrid_mbr", "el_torito", "grub_appended"])
+def test_a_gpt_that_an_earlier_use_left_at_the_end_is_never_brought_back(isos: Isos, kind: str) -> None:
+    """The stick was partitioned once; the image written over its start has no GPT."""
+    stick = bytearray(isos(kind).read_bytes().ljust(32 << 20, b"\0"))
+    before = look(stick).facts()
+    part = gpt.GptPartition(1, "OLD", gpt.BASIC_DATA, uuid.UUID(int=7), 2048, 40000)
+    _, backup = gpt.lay_out([part], uuid.UUID(int=5), len(stick), SECTOR)
+    built = backup.build(SECTOR)
+    stick[built.array_offset : built.array_offset + len(built.array)] = built.array
+    stick[built.header_offset :] = built.header
+    facts = look(stick).facts()
+    new = [f for f in facts.findings if f not in before.findings]
+    assert [f.severity for f in new] == ["note"] and "earlier use" in new[0].what
+    assert facts.boot == before.boot and facts.to_json()["gpt"] is None
+    assert not any("GPT" in f for f in fix.make_plan(look(stick)).fixes)
 
 
 def test_a_protective_mbr_is_written_where_the_first_sector_was_wiped(isos: Isos, tmp_path: Path) -> None:

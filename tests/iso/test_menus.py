@@ -10,10 +10,12 @@ import pytest
 
 from mediakit import iso, run
 from mediakit.errors import FormatError
-from mediakit.iso import grub_menu, isolinux_menu
+from mediakit.formats import fat
+from mediakit.formats.reader import bytes_reader
+from mediakit.iso import bls_menu, grub_menu, isolinux_menu
 from mediakit.iso.grub_menu import Medium
 from mediakit.iso.grub_script import ESP, MEDIUM
-from mediakit.iso.menu import Menu, MenuFile, Spot
+from mediakit.iso.menu import FatFiles, Menu, MenuFile, Spot
 from tests.isos import make
 
 ENGINE_MENU = (Path(__file__).parents[2] / "mediakit/reference/grub/medium.cfg").read_bytes()
@@ -229,13 +231,98 @@ def test_isolinux_that_cannot_start_anything_breaks_both_bios_routes(
     assert why in facts.boot.bios_cd.why and any(why in f.what for f in facts.findings)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_grub_is_followed_to_the_folder_that_is_built_into_it(
+    tmp_path: Path, iso_folder: Path, there: bool
+) -> None:
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    argv = ["grub-mkimage", "-O", "i386-pc-eltorito", "-p", "/odd", "biosdisk", "iso9660"]
+    run.run([*argv, "-o", root / "boot/grub/eltorito.img"], timeout=60)
+    (root / "boot/grub/grub.cfg").unlink()
+    (root / "odd").mkdir()
+    if there:
+        (root / "odd/grub.cfg").write_text("menuentry x { linux /boot/vmlinuz }\n")
+    make.grub_gpt(root, tmp_path / "x.iso")
+    with iso.open_image(tmp_path / "x.iso") as image:
+        facts = image.facts()
+    menu = facts.menus.of("bios_cd")
+    assert (menu is not None and menu.configs == ("/odd/grub.cfg",)) is there
+    assert bool([f for f in facts.findings if "GRUB finds no /odd/grub.cfg" in f.what]) is not there
+
+
 def test_a_kernel_told_of_another_label_is_a_warning(tmp_path: Path, iso_folder: Path) -> None:
     config = "label a\nkernel /boot/vmlinuz\nappend root=live:CDLABEL=OTHER\\x20ONE x\n"
     facts = broken_menu(tmp_path, make.tree(iso_folder), isolinux__isolinux_cfg=config)
     assert [f.severity for f in facts.findings if "“OTHER ONE”" in f.what] == ["warning"]
 
 
+def test_systemd_boot_is_followed() -> None:
+    files = [
+        fat.FatFile("loader/loader.conf", b"default arch*\ntimeout 3\n"),
+        fat.FatFile(
+            "loader/entries/arch.conf",
+            b"title Arch\n# x\nlinux /vmlinuz\ninitrd\t/gone\noptions archisolabel=A b\n",
+        ),
+        fat.FatFile("loader/entries/b.conf", b"title B\nefi /vmlinuz\n"),
+        fat.FatFile("vmlinuz", b"k"),
+    ]
+    image = fat.build(256 << 10, files, label="X", serial=1).to_bytes()
+    menu = bls_menu.follow(FatFiles(fat.Fat(bytes_reader(image)), 4096, "ESP:"))
+    assert menu
+    assert [(e.title, e.is_default, [(f.role, f.path, f.state) for f in e.files]) for e in menu.entries] == [
+        ("Arch", True, [("kernel", "ESP:/vmlinuz", "there"), ("initrd", "ESP:/gone", "missing")]),
+        ("B", False, [("loader", "ESP:/vmlinuz", "there")]),
+    ]
+    assert menu.entries[0].arguments[0][0] == "archisolabel=A b"
+    place = menu.entries[0].files[1].place
+    assert place.offset_bytes is not None and place.size_bytes and place.line == 4
+    assert image[place.offset_bytes - 4096 :][: place.size_bytes] == b"initrd\t/gone"
+
+
 def test_menu_files_are_named_once() -> None:
     menu = grub(b"menuentry a { linux /gone }\n" * 2)
     files: list[MenuFile] = [f for e in menu.entries for f in e.files]
     assert len(files) == 2 and files[0] != files[1]
+
+
+FEDORA = b"""
+set default="1"
+function load_video {
+  insmod all_video
+}
+load_video
+set timeout=60
+search --no-floppy --set=root -l 'LIVE-40'
+menuentry 'Start' --class os {
+	linux /images/vmlinuz root=live:CDLABEL=LIVE-40 rd.live.image quiet
+	initrd /images/initrd.img
+}
+menuentry 'Test this media & start' --class os {
+	linux /images/vmlinuz root=live:CDLABEL=LIVE-40 rd.live.image rd.live.check quiet
+	initrd /images/initrd.img
+}
+"""
+
+
+@pytest.mark.parametrize(("label", "dead"), [("LIVE-40", False), ("RENAMED", True)])
+def test_a_renamed_disc_whose_menu_lies_on_the_esp_finds_nothing_any_more(label: str, dead: bool) -> None:
+    """GRUB keeps its root where a search fails: the ESP, where no kernel is."""
+    disc = Tree({"/images/vmlinuz": b"", "/images/initrd.img": b""})
+    esp = Tree({"/EFI/BOOT/grub.cfg": FEDORA}, "ESP:")
+    medium = Medium({MEDIUM: disc, ESP: esp}, {MEDIUM: label})
+    menu = grub_menu.follow(medium, ESP, "/EFI/BOOT/grub.cfg", "uefi", "/EFI/BOOT")
+    assert menu.is_dead is dead and len(menu.entries) == 2 and menu.entries[1].is_default
+    assert bool([f for f in menu.includes if f.state == "elsewhere"]) is dead
+
+
+def test_a_menu_on_the_esp_that_hands_over_to_the_disc_is_followed() -> None:
+    stub = (
+        b"search --file --set=root /.disk/info\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
+    )
+    main = b"if [ x$feature_default_font_path = xy ] ; then\n font=unicode\nelse\n font=$prefix/font.pf2\nfi\nmenuentry i { linux /v $font }\n"
+    disc = Tree({"/.disk/info": b"", "/boot/grub/grub.cfg": main, "/v": b""})
+    medium = Medium({MEDIUM: disc, ESP: Tree({"/EFI/debian/grub.cfg": stub}, "ESP:")})
+    menu = grub_menu.follow(medium, ESP, "/EFI/debian/grub.cfg", "uefi", "/EFI/debian")
+    assert menu.configs == ("ESP:/EFI/debian/grub.cfg", "/boot/grub/grub.cfg")
+    assert states(menu) == {"/v": "there"} and menu.entries[0].arguments[0][0] == "unicode"
