@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mediakit.block import ioctl, safety, sysfs, usage
+from mediakit.block import ioctl, safety, stack, sysfs, usage
 from mediakit.block.contents import Content, identify
 from mediakit.errors import MediakitError, UsageError
 from mediakit.formats.reader import file_reader
@@ -110,6 +110,36 @@ def describe(path: str | os.PathLike[str], *, with_contents: bool = True) -> Dev
     return _device(str(real), node, usage.snapshot(), _udev_properties(node), with_contents)
 
 
+def place_of(path: str) -> tuple[str, int, int]:
+    """(its disk's sysfs directory, first byte, size in bytes) of a partition, as the kernel uses it now.
+
+    UsageError for what is no device.
+    """
+    node = Path(describe(path, with_contents=False).sysfs_path)
+    start, size = (sysfs.number(node / name) * SECTOR for name in ("start", "size"))
+    return str(sysfs.whole_disk(node)), start, size
+
+
+def has_file(device: Device, path: str | os.PathLike[str]) -> bool:
+    """Whether writing ``device`` would overwrite ``path``, an image or a device, or the disk it lies on."""
+    now = usage.snapshot()
+    try:
+        written, read = _bytes_of(Path(device.path), now), _bytes_of(Path(path), now)
+    except OSError:
+        return False
+    resting = stack.foundations(read, str(Path(path).resolve()), now)
+    return any(mine.touches(theirs) for mine in written for theirs in resting)
+
+
+def _bytes_of(path: Path, now: usage.Usage) -> list[stack.Range]:
+    real = path.resolve()
+    status = real.stat()
+    if not stat.S_ISBLK(status.st_mode):
+        return stack.beneath_file(str(real), status)
+    node = sysfs.directory(status.st_rdev)
+    return stack.beneath_device(node, now) if node is not None else []
+
+
 def watch() -> Iterator[str]:
     """Wait for disks to come, change or go; yields what happened and where: ``add /dev/sdb``. Never ends."""
     import pyudev
@@ -165,10 +195,8 @@ def _device(path: str, node: Path, now: usage.Usage, udev: dict[str, str], with_
 
 
 def _judged(bare: Device, node: Path, now: usage.Usage) -> Device:
-    numbers = [sysfs.device_number(member) for member in sysfs.family(node)]
-    mounts, is_swap, is_booted, in_btrfs = safety.use_of(numbers, now)
-    held_by = sysfs.holder_names(node) + (("btrfs",) if in_btrfs and not mounts else ())
-    use = safety.Use(mounts, is_swap, is_booted, held_by, bare.read_only, bare.size_bytes)
+    use = safety.use_of(stack.of_device(node, now), now)
+    use = replace(use, read_only=bare.read_only, size_bytes=bare.size_bytes)
     verdict = safety.judge(bare.path, use)
     is_unused = verdict.allowed
     if bare.is_partition and is_unused:
@@ -177,8 +205,8 @@ def _judged(bare: Device, node: Path, now: usage.Usage) -> Device:
         )
     return replace(
         bare,
-        mounts=mounts,
-        holders=held_by,
+        mounts=use.mounts,
+        holders=use.holders,
         allowed=verdict.allowed,
         reason=verdict.reason,
         hint=verdict.hint,
@@ -188,19 +216,17 @@ def _judged(bare: Device, node: Path, now: usage.Usage) -> Device:
 
 def _file(path: Path, status: os.stat_result, with_contents: bool) -> Device:
     now = usage.snapshot()
-    loops = [number for number, backing in now.loops.items() if _is_same_file(backing, status)]
-    nodes = [node for node in map(sysfs.by_number, loops) if node is not None]
-    # A partition of a loop device has a number of its own, and so has what is stacked on it.
-    loops += [sysfs.device_number(part) for node in nodes for part in sysfs.family(node)[1:]]
-    verdict = safety.judge_file(str(path), now, loops, os.access(path, os.W_OK))
-    mounts, _swap, _booted, _btrfs = safety.use_of(loops, now)
+    is_ours = os.access(path, os.W_OK)
+    use = replace(safety.use_of(stack.of_file(str(path), status, now), now), read_only=not is_ours)
+    verdict = safety.judge_file(str(path), use)
     bare = Device(
         path=str(path),
         size_bytes=status.st_size,
         bus="file",
         removable=True,
-        read_only=not os.access(path, os.W_OK),
-        mounts=mounts,
+        read_only=not is_ours,
+        mounts=use.mounts,
+        holders=use.holders,
         is_file=True,
         allowed=verdict.allowed,
         reason=verdict.reason,
@@ -209,14 +235,6 @@ def _file(path: Path, status: os.stat_result, with_contents: bool) -> Device:
         number=f"{status.st_dev}:{status.st_ino}",
     )
     return replace(bare, contents=_contents(bare)) if with_contents else bare
-
-
-def _is_same_file(path: str, status: os.stat_result) -> bool:
-    try:
-        other = Path(path).stat()
-    except OSError:
-        return False
-    return (other.st_dev, other.st_ino) == (status.st_dev, status.st_ino)
 
 
 def _bus(disk: Path, udev: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The block-device ioctls and the file lock, by number (linux/fs.h, fcntl(2)). Nothing else knows them."""
+"""The block-device ioctls and the file lock, by number (linux/fs.h, linux/loop.h, fcntl(2)); here alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _BLKROGET = 0x125E
 _BLKRRPART = 0x125F
 _BLKFLSBUF = 0x1261
 _BLKGETDISKSEQ = 0x80081280
+_LOOP_GET_STATUS64 = 0x4C05
+_LOOP_INFO_BYTES = 232
 _FLOCK = "hh4xqqi4x"
 
 
@@ -35,6 +37,16 @@ def diskseq(descriptor: int) -> int:
         return int(struct.unpack("Q", fcntl.ioctl(descriptor, _BLKGETDISKSEQ, bytes(8)))[0])
     except OSError:
         return 0
+
+
+def loop_backing(descriptor: int) -> tuple[int, int, int]:
+    """A loop device's backing file: (st_dev, st_ino, st_rdev); the last is 0 unless it is a block device.
+
+    OSError if nothing is attached (linux/loop.h, struct loop_info64).
+    """
+    info = fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, bytes(_LOOP_INFO_BYTES))
+    device, inode, real = struct.unpack_from("<3Q", info)
+    return int(device), int(inode), int(real)
 
 
 def drop_cache(descriptor: int) -> None:

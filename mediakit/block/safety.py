@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from mediakit.block.stack import Shared
 from mediakit.block.usage import Usage
 
 SYSTEM_MOUNTS = ("/", "/usr", "/boot", "/boot/efi", "/efi", "/var", "/home")
@@ -35,17 +36,13 @@ class Use:
     size_bytes: int = 0
 
 
-def use_of(numbers: list[str], usage: Usage) -> tuple[tuple[str, ...], bool, bool, bool]:
-    """(mount points, is swap, is the booted medium, is in a btrfs) of a family of device numbers."""
-    everything = _with_loops(numbers, usage)
-    points = dict.fromkeys(p for number in everything for p in usage.mounts.get(number, ()))
-    members = set(everything)
-    return (
-        tuple(points),
-        bool(members & usage.swaps),
-        bool(members & usage.booted),
-        bool(members & usage.btrfs),
-    )
+def use_of(shared: Shared, usage: Usage) -> Use:
+    """How everything is used that shares its bytes; the caller adds what only it knows."""
+    points = dict.fromkeys(p for number in shared.numbers for p in usage.mounts.get(number, ()))
+    members = set(shared.numbers)
+    held = shared.holders + (("btrfs",) if members & usage.btrfs and not points else ())
+    is_swap = bool(members & usage.swaps) or not usage.swap_files.isdisjoint(shared.files)
+    return Use(tuple(points), is_swap, bool(members & usage.booted), held)
 
 
 def judge(name: str, use: Use) -> Verdict:
@@ -67,7 +64,7 @@ def judge(name: str, use: Use) -> Verdict:
         return Verdict(
             False,
             f"{name} is held by {_some(use.holders)}.",
-            "Close what uses it first (vgchange -an, cryptsetup close, mdadm --stop).",
+            "Close what uses it first (vgchange -an, cryptsetup close, mdadm --stop, losetup -d).",
         )
     if use.size_bytes == 0:
         return Verdict(False, f"{name} has no medium in it.", "Insert one.")
@@ -80,20 +77,22 @@ def judge(name: str, use: Use) -> Verdict:
     return Verdict(True)
 
 
-def judge_file(path: str, usage: Usage, same_file: list[str], writable: bool) -> Verdict:
-    """May the ordinary file ``path`` be written? ``same_file``: numbers of loop devices that it backs."""
+def judge_file(path: str, use: Use) -> Verdict:
+    """May the ordinary file ``path`` be written? ``use`` counts what is made of it by loop devices."""
     name = PurePath(path).name
-    if path in usage.swap_files:
-        return Verdict(False, f"{name} is a swap file in use.", "Choose another file.")
-    mounts, swap, booted, _btrfs = use_of(same_file, usage)
-    if booted:
+    if use.is_booted:
         return Verdict(False, f"{name} is the medium this machine was started from.", "Choose another file.")
-    if mounts or swap:
-        where = _some(mounts) if mounts else "swap"
+    if use.mounts:
         return Verdict(
-            False, f"{name} is in use: a loop device on it is mounted at {where}.", "Unmount it first."
+            False,
+            f"{name} is in use: a loop device on it is mounted at {_some(use.mounts)}.",
+            "Unmount it first.",
         )
-    if not writable:
+    if use.is_swap:
+        return Verdict(False, f"{name} is swap space in use.", "Choose another file, or end it: swapoff.")
+    if use.holders:
+        return Verdict(False, f"{name} is in use by {_some(use.holders)}.", "Detach it first: losetup -d.")
+    if use.read_only:
         return Verdict(False, f"{name} may not be written by you.", "Change its permissions, or use sudo.")
     return Verdict(True)
 
@@ -101,22 +100,6 @@ def judge_file(path: str, usage: Usage, same_file: list[str], writable: bool) ->
 def is_automount(points: tuple[str, ...]) -> bool:
     """Whether a desktop mounted it all by itself (udisks): then unmounting it takes nothing from anybody."""
     return bool(points) and all(point.startswith(AUTOMOUNT_ROOTS) for point in points)
-
-
-def _with_loops(numbers: list[str], usage: Usage) -> list[str]:
-    """The family and the loop devices whose backing file lies on a mounted member of it."""
-    found = list(numbers)
-    for number in found:
-        points = [point.rstrip("/") + "/" for point in usage.mounts.get(number, ())]
-        for loop, backing in usage.loops.items():
-            if loop not in found and _deepest_mount(backing, usage) in points:
-                found.append(loop)
-    return found
-
-
-def _deepest_mount(path: str, usage: Usage) -> str:
-    points = (p.rstrip("/") + "/" for points in usage.mounts.values() for p in points)
-    return max((p for p in points if path.startswith(p)), key=len, default="")
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -62,26 +62,14 @@ def holders(node: Path) -> list[Path]:
     return sorted(entry.resolve() for entry in folder.iterdir()) if folder.is_dir() else []
 
 
-def family(node: Path) -> list[Path]:
-    """``node``, its partitions, and everything stacked on any of them, to any depth."""
-    found: list[Path] = []
-    waiting = [node]
-    while waiting:
-        current = waiting.pop(0)
-        if current in found:
-            continue
-        found.append(current)
-        waiting += partitions(current) + holders(current)
-    return found
+def slaves(node: Path) -> list[Path]:
+    """What ``node`` is stacked on directly, the reverse of ``holders``."""
+    folder = node / "slaves"
+    return sorted(entry.resolve() for entry in folder.iterdir()) if folder.is_dir() else []
 
 
-def holder_names(node: Path) -> tuple[str, ...]:
-    """Who holds ``node`` or a partition of it, named: ``LVM vg0-root``, ``RAID md0``."""
-    names = [_holder_name(member) for part in (node, *partitions(node)) for member in holders(part)]
-    return tuple(dict.fromkeys(names))
-
-
-def _holder_name(node: Path) -> str:
+def holder_name(node: Path) -> str:
+    """What holds, named for people: ``LVM vg0-root``, ``RAID md0``."""
     name = text(node / "dm/name") or node.name
     kind = text(node / "dm/uuid").split("-")[0]
     if (node / "md").is_dir():

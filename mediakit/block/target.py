@@ -155,20 +155,20 @@ class Target:
             self._write_tail(max(start, self._tail), self._bounce()[skip : stop - start])
 
     def _write_aligned(self, start: int, view: memoryview) -> None:
-        while len(view):
-            try:
-                put = os.pwrite(self._descriptor, view, start)
-            except OSError as error:
-                raise self._failed("Writing", start, error) from error
-            start += put
-            view = view[put:]
+        try:
+            _write_all(self._descriptor, start, view)
+        except OSError as error:
+            raise self._failed("Writing", start, error) from error
 
     def _write_tail(self, start: int, data: bytes) -> None:
-        """The last bytes of a file whose size is no multiple of 4096: not by direct I/O."""
+        """The last bytes of a file whose size is no multiple of 4096: not by direct I/O.
+
+        The open file itself is opened again, not its name: another file may have that by now.
+        """
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+            descriptor = os.open(f"/proc/self/fd/{self._descriptor}", os.O_WRONLY | os.O_CLOEXEC)
             try:
-                os.pwrite(descriptor, data, start)
+                _write_all(descriptor, start, memoryview(data))
                 os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
@@ -249,6 +249,16 @@ def check_same(expected: Device, opened: Device) -> None:
                 f"{opened.path} is not the disk that was confirmed: its {name} was {before}, and is {now}.",
                 "Disks were changed meanwhile. Start again.",
             )
+
+
+def _write_all(descriptor: int, start: int, view: memoryview) -> None:
+    """All of ``view``; OSError, never a loop, where the kernel takes nothing."""
+    while len(view):
+        put = os.pwrite(descriptor, view, start)
+        if put <= 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        start += put
+        view = view[put:]
 
 
 def _refuse_unsafe(device: Device, partition: bool) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediakit.block import sysfs
+from mediakit.block.loops import Loop, attached, file_id
 
 PROC = Path("/proc")
 BOOT_JSON = Path("/run/engine/boot.json")
@@ -20,21 +21,20 @@ BOOT_JSON = Path("/run/engine/boot.json")
 
 @dataclass(frozen=True)
 class Usage:
-    """Device numbers are ``major:minor``; paths are as the kernel names them."""
+    """Device numbers are ``major:minor``; files are named by ``loops.file_id``."""
 
     mounts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     swaps: frozenset[str] = frozenset()
     swap_files: frozenset[str] = frozenset()
     booted: frozenset[str] = frozenset()
     btrfs: frozenset[str] = frozenset()
-    loops: dict[str, str] = field(default_factory=dict)
-    """Loop device's number → path of its backing file."""
+    loops: tuple[Loop, ...] = ()
 
 
 def snapshot() -> Usage:
     """Look at this machine once."""
     swaps, swap_files = _swaps()
-    return Usage(_all_mounts(), swaps, swap_files, _booted(), _btrfs(), _loops())
+    return Usage(_all_mounts(), swaps, swap_files, _booted(), _btrfs(), attached())
 
 
 def parse_mountinfo(text: str) -> list[tuple[str, str, str]]:
@@ -76,9 +76,11 @@ def _all_mounts() -> dict[str, tuple[str, ...]]:
             continue  # it ended meanwhile, or is another user's
         seen.add(namespace)
         for number, point, source in parse_mountinfo(text):
-            # btrfs and others mount under an anonymous number (major 0): then the source names the device
-            real = number if not number.startswith("0:") else number_of(source) if "/" in source else ""
-            if real:
+            # btrfs and others mount under an anonymous number (major 0): then the source names the device,
+            # bcachefs' all of them
+            names = source.split(":") if "/" in source else []
+            anonymous = [number_of(name) for name in (source, *names) if name]
+            for real in (number,) if not number.startswith("0:") else filter(None, anonymous):
                 found.setdefault(real, {})[point] = None
     return {number: tuple(points) for number, points in found.items()}
 
@@ -88,12 +90,17 @@ def _swaps() -> tuple[frozenset[str], frozenset[str]]:
         lines = (PROC / "swaps").read_text().splitlines()[1:]
     except OSError:
         return frozenset(), frozenset()
-    paths = [_unescape(line.split()[0]) for line in lines if line.split()]
-    numbers = {path: number_of(path) for path in paths}
-    return (
-        frozenset(number for number in numbers.values() if number),
-        frozenset(path for path, number in numbers.items() if not number),
-    )
+    numbers, files = set(), set()
+    for path in (_unescape(line.split()[0]) for line in lines if line.split()):
+        try:
+            status = Path(path).stat()
+        except OSError:
+            continue  # made in a place that we do not see
+        if stat.S_ISBLK(status.st_mode):
+            numbers.add(f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}")
+        else:
+            files.add(file_id(status.st_dev, status.st_ino))
+    return frozenset(numbers), frozenset(files)
 
 
 def _booted() -> frozenset[str]:
@@ -112,8 +119,3 @@ def _booted() -> frozenset[str]:
 def _btrfs() -> frozenset[str]:
     folder = sysfs.SYS / "fs/btrfs"
     return frozenset(filter(None, (sysfs.device_number(d.resolve()) for d in folder.glob("*/devices/*"))))
-
-
-def _loops() -> dict[str, str]:
-    nodes = (sysfs.SYS / "block").glob("loop*")
-    return {sysfs.device_number(n): sysfs.backing_file(n) for n in nodes if sysfs.backing_file(n)}

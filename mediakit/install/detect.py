@@ -63,7 +63,7 @@ def look_at(
     engines: tuple[DetectedEngine, ...] = ()
     table = "none"
     try:
-        with open_target(device.path, writable=False) as target:
+        with open_target(device.path, expected=device, writable=False) as target:
             table, findings = _table(target)
             parts = _contents(target)
             known = evidence.look(target, state_mount)
@@ -85,6 +85,7 @@ def look_at(
         contents=parts,
         offers=(fresh,),
         engines=engines,
+        device=device,
     )
 
 
@@ -115,6 +116,7 @@ def _engine(
         can_write=can_write,
         room=known.room,
         unreadable=known.unreadable,
+        unsound=known.unsound,
     )
     return DetectedEngine(
         install_id=str(known.receipt.get("install_id", "")),

@@ -16,7 +16,7 @@ from mediakit.engine import manifest as manifests
 from mediakit.errors import MediakitError
 from mediakit.formats import ext4, mbr, squashfs
 from mediakit.formats.fat import Fat
-from mediakit.install import bootenv, journal, room, state, windows
+from mediakit.install import bootenv, journal, room, soundness, state, windows
 from mediakit.install.bootloader import SHIM_PATH
 from mediakit.install.ext4files import Ext4Files
 from mediakit.install.machine import Finding, Interrupted, Registration, Room, Slot, VmDefinition
@@ -46,6 +46,8 @@ class EngineEvidence:
     room: Room = field(default_factory=Room)
     is_state_read: bool = False
     is_state_dirty: bool = False
+    unsound: Finding | None = None
+    """Why nothing of this Engine may be written: its names, its boot choice or its table contradict."""
 
     @property
     def good(self) -> Slot | None:
@@ -82,6 +84,8 @@ class EngineEvidence:
     @property
     def state(self) -> str:
         """ok, damaged, interrupted, trial or never_booted."""
+        if self.unsound is not None:
+            return "damaged"
         if self.pending is not None:
             return "interrupted"
         good = self.good
@@ -116,6 +120,8 @@ def look(target: Target, state_mount: Path | None = None) -> EngineEvidence | No
     _look_at_state(facts, target, found)
     if state_mount is not None:
         facts.room = room.of_mounted(facts.room, state_mount, facts.environment.get("good", ""))
+    facts.unsound = soundness.look(target)
+    facts.findings += filter(None, (facts.unsound, soundness.behind_the_store(target)))
     if windows.VMS in found:
         _look_at_vms(facts, target, found[windows.VMS][1])
     if facts.pending is not None and (_is_finished(facts, target) or _has_run(facts, found)):

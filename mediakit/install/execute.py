@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mediakit.block import devices
 from mediakit.block.target import Target, open_target
 from mediakit.errors import FormatError, RefusedError, UsageError
-from mediakit.install import journal, trust, windows
+from mediakit.install import journal, soundness, trust, windows
 from mediakit.install.fresh import Fresh
 from mediakit.install.payload import Image
 from mediakit.install.plan import WHOLE_DISK, InstallPlan
@@ -55,17 +55,16 @@ def execute(
     if plan.action != "rollback" and image is None:
         raise UsageError("This plan needs an Engine image.", "Name one.")
     _check_image(plan, image)
-    device = devices.describe(plan.disk, with_contents=False)
-    _check_identity(plan, device)
-    with open_target(plan.disk, expected=device) as target:
+    with open_target(plan.disk, expected=_confirmed(plan)) as target:
+        _check_source(image, target)
         if plan.action in WHOLE_DISK:
             assert image is not None
             trust.check_with_medium(image)
             install_id = _run_fresh(Fresh(target, plan, image, observer, cancel))
         else:
+            soundness.refuse(target)
             places = _places(target)
             if image is not None and plan.action != "rollback":
-                windows.refuse_overlaps(target)
                 trust.check_with_engine(image, places, confirmed=trust_medium)
             run_upgrade(Upgrade(places, plan, image, observer, cancel))
             install_id = plan.install_id
@@ -160,9 +159,19 @@ def _check_image(plan: InstallPlan, image: Image | None) -> None:
         raise RefusedError("The image is not the one that the plan was made for.", "Make the plan again.")
 
 
-def _check_identity(plan: InstallPlan, device: devices.Device) -> None:
-    if (device.serial, device.size_bytes) != (plan.serial, plan.size_bytes):
+def _confirmed(plan: InstallPlan) -> devices.Device:
+    """The device that was looked at when the plan was made: the one that is opened must be it (law 2)."""
+    if plan.device is None:
         raise RefusedError(
-            f"{plan.disk} is not the disk that was confirmed: serial or size have changed.",
-            "Disks were changed meanwhile. Detect again.",
+            "This plan was made from a recorded machine: there is no disk to write to.",
+            "Detect again, on the machine itself.",
+        )
+    return plan.device
+
+
+def _check_source(image: Image | None, target: Target) -> None:
+    """RefusedError where the medium lies on what is to be written: it would be gone before it was read."""
+    if image is not None and devices.has_file(target.device, image.path):
+        raise RefusedError(
+            f"The Engine image lies on {target.path} itself.", "Copy the image elsewhere first."
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from mediakit.units import KIB
 
 _MAKE_SECONDS = 600.0
 _MOUNT_SECONDS = 60.0
+_DETACH_SECONDS = 5.0
 
 
 def make_ext4(window: Window, label: str, content: Path | None = None, *, reserved_percent: int = 0) -> None:
@@ -64,7 +66,16 @@ def loop_device(window: Window) -> Iterator[str]:
     try:
         yield node
     finally:
-        run.run(["losetup", "--detach", node], timeout=_MOUNT_SECONDS)
+        _detach(node)
+
+
+def _detach(node: str) -> None:
+    """Detach, and wait until it is: while udev looks at a loop device the kernel only promises to."""
+    run.run(["losetup", "--detach", node], timeout=_MOUNT_SECONDS)
+    backing = Path("/sys/block") / Path(node).name / "loop/backing_file"
+    deadline = time.monotonic() + _DETACH_SECONDS
+    while backing.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 @contextmanager

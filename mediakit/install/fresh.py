@@ -20,7 +20,17 @@ from mediakit.engine import layout
 from mediakit.engine.manifest import PATH, SIGNATURE_PATH
 from mediakit.errors import DeviceError, FormatError, RefusedError
 from mediakit.formats import gpt, mbr
-from mediakit.install import bootenv, bootloader, filesystems, journal, payload, room, state, windows
+from mediakit.install import (
+    bootenv,
+    bootloader,
+    filesystems,
+    journal,
+    payload,
+    room,
+    soundness,
+    state,
+    windows,
+)
 from mediakit.install.choice import Settings
 from mediakit.install.plan import InstallPlan
 from mediakit.install.windows import Window
@@ -185,7 +195,7 @@ class Fresh:
         return found[1]
 
     def _check_kept(self) -> None:
-        windows.refuse_overlaps(self.target)
+        soundness.refuse_table(self.target)
         sizes = room.sizes(windows.partitions(self.target))
         fits = room.for_kept_vms(sizes, self.image.manifest, self.target.sector_bytes)
         if not fits.allowed:

@@ -10,9 +10,10 @@ import dataclasses
 import json
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mediakit.block.devices import Device
 from mediakit.errors import FormatError
 
 ACTIONS = ("upgrade", "repair", "reinstall", "rollback", "fresh", "continue")
@@ -152,6 +153,8 @@ class Disk:
     contents: tuple[Content, ...]
     offers: tuple[Offer, ...]
     engines: tuple[DetectedEngine, ...]
+    device: Device | None = field(default=None, compare=False, repr=False, metadata={"recorded": False})
+    """The very device that was looked at, which a plan is held to; a recorded machine has none."""
 
     def offer(self, action: str) -> Offer:
         """What stands for ``action`` on the disk as a whole (``fresh``)."""
@@ -183,11 +186,10 @@ class Detection:
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``detect --json``."""
-        return {
-            "schema": self.schema,
-            "machine": dataclasses.asdict(self.machine),
-            "disks": [dataclasses.asdict(disk) for disk in self.disks],
-        }
+        disks = [dataclasses.asdict(dataclasses.replace(disk, device=None)) for disk in self.disks]
+        for disk in disks:
+            del disk["device"]
+        return {"schema": self.schema, "machine": dataclasses.asdict(self.machine), "disks": disks}
 
     @staticmethod
     def from_json(document: object) -> Detection:
@@ -253,6 +255,8 @@ def _load_record(kind: Any, value: object, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     given: dict[str, Any] = {}
     for one in dataclasses.fields(kind):
+        if not one.metadata.get("recorded", True):
+            continue
         if one.name in value:
             given[one.name] = _load(hints[one.name], value[one.name], f"{where}.{one.name}".lstrip("."))
         elif one.default is dataclasses.MISSING:

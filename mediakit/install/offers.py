@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mediakit.engine import layout, versions
 from mediakit.engine.manifest import Manifest
 from mediakit.install import room
-from mediakit.install.machine import Machine, Offer, Room, Slot, VmDefinition
+from mediakit.install.machine import Finding, Machine, Offer, Room, Slot, VmDefinition
 from mediakit.units import SECTOR, format_size
 
 NO_IMAGE = Offer(
@@ -64,7 +64,8 @@ def fresh(
 class Known:
     """What the offers of one Engine depend on; ``slot_room`` is the inactive slot's size, ``pending`` an
     interrupted action, ``can_write`` whether the disk may be written at all, ``unreadable`` says
-    what a new system would have to take over and cannot."""
+    what a new system would have to take over and cannot, ``unsound`` why nothing of this Engine
+    may be written, though the whole disk may."""
 
     version: str
     build: int
@@ -77,6 +78,7 @@ class Known:
     can_write: Offer
     room: Room | None = None
     unreadable: str = ""
+    unsound: Finding | None = None
 
 
 def engine_offers(known: Known, fresh_offer: Offer, manifest: Manifest | None) -> tuple[Offer, ...]:
@@ -90,6 +92,8 @@ def engine_offers(known: Known, fresh_offer: Offer, manifest: Manifest | None) -
         Offer("reinstall", fresh_offer.allowed, fresh_offer.reason, fresh_offer.way_forward),
         _rollback(known),
     ]
+    if (odd := known.unsound) is not None:
+        found = [o if o.action == "reinstall" else Offer(o.action, False, odd.what, odd.hint) for o in found]
     if known.pending:
         found.append(_continue(known.pending, found))
     return tuple(found)

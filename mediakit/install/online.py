@@ -25,7 +25,7 @@ from mediakit.block import devices
 from mediakit.block.target import open_target
 from mediakit.engine.image import EngineImage
 from mediakit.errors import FormatError, MediakitError, RefusedError, SourceError
-from mediakit.install import bootenv, detect, facts, filesystems, state, trust, windows
+from mediakit.install import bootenv, detect, facts, filesystems, soundness, state, trust, windows
 from mediakit.install.choice import Choice
 from mediakit.install.execute import Result, run_upgrade
 from mediakit.install.machine import Detection
@@ -260,13 +260,22 @@ class Online:
 
     def _partitions(self) -> dict[str, str]:
         with open_target(self._disk, writable=False) as target:
+            soundness.refuse(target)
             found = windows.partitions(target)
         names = {windows.ESP, *windows.SLOT_NAMES.values()}
         inactive = "b" if self._slot == "a" else "a"
         names.discard(windows.SLOT_NAMES[self._slot])
         if windows.SLOT_NAMES[inactive] not in found:
             raise FormatError("The other system slot is missing.", "Boot the Engine medium.")
-        return {name: partition_path(self._disk, found[name][0]) for name in names if name in found}
+        paths = {name: partition_path(self._disk, found[name][0]) for name in names if name in found}
+        for name, path in paths.items():
+            window = found[name][1]
+            if devices.place_of(path) != (target.device.sysfs_path, window.start, window.size_bytes):
+                raise RefusedError(
+                    f"The running system knows {path} by another size or place than the disk's table says.",
+                    "Somebody changed the partitions: restart first.",
+                )
+        return paths
 
     def _version(self, slot: str) -> str:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from mediakit.engine.manifest import SYSTEM_PATH, Manifest, ManifestFile
@@ -21,6 +22,8 @@ from mediakit.units import MIB
 class Image(Protocol):
     """What the install core needs of ``engine.image.EngineImage``."""
 
+    @property
+    def path(self) -> Path: ...
     @property
     def manifest(self) -> Manifest: ...
     @property

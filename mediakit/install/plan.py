@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
 
+from mediakit.block.devices import Device
 from mediakit.engine.manifest import Manifest
 from mediakit.errors import RefusedError, UsageError
 from mediakit.install import offers, room, secureboot
@@ -45,8 +46,10 @@ class Step:
 
 @dataclass(frozen=True)
 class InstallPlan:
-    """A plan; ``already`` means that there is nothing to do. Serial and size are checked again.
+    """A plan; ``already`` means that there is nothing to do.
 
+    ``device`` is the disk that was looked at, whole: what is opened must be the same (serial, size, number of
+    its appearance, place in the machine). It is of this run alone, and in no document.
     ``attended`` says why somebody has to be there, and what they can do: an unattended run stops.
     """
 
@@ -62,13 +65,12 @@ class InstallPlan:
     version: str = ""
     build: int = 0
     system_sha256: str = ""
-    serial: str = ""
-    size_bytes: int = 0
     keep_vms: bool = False
     already: bool = False
     notes: tuple[str, ...] = ()
     attended: tuple[str, ...] = ()
     choice: Choice = field(default_factory=lambda: Choice("", ""), repr=False, compare=False)
+    device: Device | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ``install --json`` prints it (FORMATS)."""
@@ -380,12 +382,11 @@ def _plan(
         version=manifest.version if manifest else "",
         build=manifest.build if manifest else 0,
         system_sha256=manifest.system.sha256 if manifest else "",
-        serial=disk.serial,
-        size_bytes=disk.size_bytes,
         keep_vms=keep_vms,
         already=already,
         notes=tuple(notes),
         choice=choice,
+        device=disk.device,
     )
     seed = json.dumps(plan.to_journal() | {"settings": asdict(choice.settings)}, sort_keys=True, default=str)
     return InstallPlan(**{**plan.__dict__, "id": hashlib.sha256(seed.encode()).hexdigest()[:32]})

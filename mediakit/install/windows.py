@@ -7,10 +7,9 @@ in use. Both look the same from here on: a ``Window`` reads, writes and flushes 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from mediakit.block.target import Target
-from mediakit.errors import DeviceError, FormatError, RefusedError
+from mediakit.errors import DeviceError, FormatError
 from mediakit.formats import gpt
 from mediakit.formats.reader import Reader
 
@@ -71,16 +70,3 @@ def partitions(target: Target) -> dict[str, tuple[int, Window]]:
         if entry.name not in found and start + size <= target.size_bytes and size > 0:
             found[entry.name] = (entry.index, Window(target, start, size))
     return found
-
-
-def refuse_overlaps(target: Target) -> None:
-    """RefusedError when two partitions share a sector: writing a slot could then write the VM store."""
-    state = gpt.read(target.reader, target.size_bytes, target.sector_bytes)
-    entries = sorted(state.gpt.partitions, key=lambda entry: entry.start_lba) if state.gpt else []
-    for before, after in pairwise(entries):
-        if after.start_lba <= before.end_lba:
-            raise RefusedError(
-                f"The partitions {before.index} and {after.index} of {target.path} overlap: "
-                "writing one would destroy the other.",
-                "Save the VMs elsewhere, then install without keeping them.",
-            )

@@ -168,22 +168,18 @@ def choose_install(serial: Serial, deadline: Deadline, looked: Callable[[], obje
     return text
 
 
-def choose_entry(console: Console, label: str, deadline: Deadline) -> None:
-    """Screen 1: go down to the entry that holds ``label`` and choose it. GRUB stars the chosen one;
-    a key that came too early is pressed again."""
+def choose_entry(console: Console, serial: Serial, label: str, deadline: Deadline) -> None:
+    """Screen 1: go down to the entry that holds ``label`` and choose it. GRUB stars the chosen one on its
+    screen; the keys go over the serial line, which loses none while the menu counts down."""
     text = console.wait_screen(r"\*Install Engine \S+", deadline)
     while label not in (row := _starred(text)):
-        console.press("down")
-        try:
-            text = console.wait_screen(rf"\*(?!{re.escape(row)})\w", Deadline(5, scale=1))
-        except DeadlineError as early:
-            if deadline.is_over:
-                raise deadline.error(f"the entry “{label}” of the boot menu", early.hint) from early
-    console.press("enter")
+        serial.press("down")
+        text = console.wait_screen(rf"\*(?!{re.escape(row)} *\W*\n)\w", deadline)
+    serial.press("enter")
 
 
 def _starred(text: str) -> str:
-    found = re.search(r"\*(\w[^\n]*)", text)
+    found = re.search(r"\*(\w[\w ,.]*\w)", text)
     return found[1] if found else ""
 
 

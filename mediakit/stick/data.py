@@ -9,11 +9,11 @@ import time
 
 from mediakit.block.target import Target
 from mediakit.errors import DeviceError, FormatError
-from mediakit.formats import fat
+from mediakit.formats import fat, gpt
 from mediakit.formats.reader import sub_reader
-from mediakit.stick import receipt
+from mediakit.stick import receipt, signpost
 from mediakit.stick.receipt import Receipt
-from mediakit.stick.tables import DATA_NAME, Span
+from mediakit.stick.tables import DATA_NAME, MIN_DATA_BYTES, Located, Span, find_data
 from mediakit.units import SECTOR
 
 ANSWERS = "/answers.toml"
@@ -27,6 +27,16 @@ _README = (
 def open_fat(target: Target, span: Span) -> fat.Fat:
     """The filesystem of ENGINE-DATA; FormatError if it is none."""
     return fat.Fat(sub_reader(target.reader, span.offset_bytes, span.size_bytes))
+
+
+def locate(target: Target) -> Located | None:
+    """Where ENGINE-DATA is, by the tables, or by the note of a writing that was cut off; None without one."""
+    if target.size_bytes < MIN_DATA_BYTES:
+        return None
+    state = gpt.read(target.reader, target.size_bytes, SECTOR)
+    found = find_data(state, target.read(0, SECTOR))
+    found = found or signpost.parse(target.read(signpost.place(target.size_bytes), SECTOR))
+    return found if found is not None and found.span.end <= target.size_bytes else None
 
 
 def is_usable(target: Target, span: Span) -> bool:

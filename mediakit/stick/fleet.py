@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from mediakit.block import devices
 from mediakit.block.devices import Device
 from mediakit.block.target import Target, open_target
-from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError
+from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError, UsageError
 from mediakit.formats import gpt
 from mediakit.progress import Cancel, Event, Observer
 from mediakit.stick import data, tables
@@ -94,7 +93,7 @@ class Fleet:
 
 def image_shape(source: Source) -> ImageShape:
     """What plans need to know of ``source``."""
-    head = source.reader(0, min(tables.HEAD_BYTES, source.size_bytes)).ljust(tables.HEAD_BYTES, b"\0")
+    head = source.block(0).ljust(tables.HEAD_BYTES, b"\0")
     return ImageShape(
         source.name, source.size_bytes, head, gpt.read(source.reader, source.size_bytes, SECTOR).gpt
     )
@@ -104,16 +103,14 @@ def prepare(source: Source, device: Device, options: Options) -> Prepared:
     """Judge and plan one stick without changing it; RefusedError says why it is not written."""
     _refuse(source, device, options)
     with open_target(device.path, expected=device, writable=False) as target:
-        state = gpt.read(target.reader, target.size_bytes, SECTOR)
-        found = tables.find_data(state, target.read(0, SECTOR))
-        if found is not None and (found.end > target.size_bytes or not data.is_usable(target, found)):
-            found = None
+        located = data.locate(target)
+        is_usable = located is not None and data.is_usable(target, located.span)
         stick = StickShape(
             device.path,
             device.size_bytes,
             device.sector_bytes,
-            found,
-            tables.data_guid(state) if found else None,
+            located if is_usable else None,
+            located is not None and not is_usable,
             tuple(content.what or content.kind for content in device.contents),
         )
         plan = make_plan(image_shape(source), stick, with_data=options.with_data)
@@ -122,6 +119,8 @@ def prepare(source: Source, device: Device, options: Options) -> Prepared:
 
 def write_all(fleet: Fleet, sticks: Sequence[Prepared]) -> list[Outcome]:
     """Write every stick at the same time; outcomes in the same order, errors inside them."""
+    if len({(stick.device.is_file, stick.device.number) for stick in sticks}) != len(sticks):
+        raise UsageError("The same target is named twice.", "Name each stick once.")
     outcomes: list[Outcome | None] = [None] * len(sticks)
 
     def work(number: int) -> None:
@@ -139,24 +138,22 @@ def write_all(fleet: Fleet, sticks: Sequence[Prepared]) -> list[Outcome]:
                 thread.join(0.2)
             except KeyboardInterrupt:
                 fleet.cancel.set()
-    return [outcome for outcome in outcomes if outcome is not None]
+    return [outcome or _unfinished(stick) for outcome, stick in zip(outcomes, sticks, strict=True)]
+
+
+def _unfinished(stick: Prepared) -> Outcome:
+    """For a thread that ended by a fault of ours: no stick goes without a word."""
+    error = DeviceError(f"{stick.device.path}: the writing ended unexpectedly.", "Write it again.")
+    return Outcome(stick.device.path, stick.device.serial, "failed", stick.plan.total_bytes, error=error)
 
 
 def same_disk(source: Source, device: Device) -> bool:
-    """Whether the image is on the very disk that is to be written, or is that disk."""
-    image = devices.describe(source.path, with_contents=False)
-    if image.number == device.number:
-        return True
-    if not image.is_file:
-        return f"{image.sysfs_path}/".startswith(f"{device.sysfs_path}/")
-    if device.is_file:
-        return False
-    home = str(Path(source.path).resolve())
-    return any(point != "/" and home.startswith(point.rstrip("/") + "/") for point in device.mounts)
+    """Whether the image, or the packed file it comes from, lies on what is to be written, or is that."""
+    return any(devices.has_file(device, path) for path in (source.path, source.origin))
 
 
 def _refuse(source: Source, device: Device, options: Options) -> None:
-    if same_disk(source, device):
+    if "/" not in device.mounts and same_disk(source, device):
         raise RefusedError(f"The image lies on {device.path} itself.", "Copy the image elsewhere first.")
     if not device.allowed:
         raise RefusedError(device.reason, device.hint)

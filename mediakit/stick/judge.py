@@ -8,9 +8,8 @@ from mediakit.block.target import open_target
 from mediakit.engine.sweep import Damage
 from mediakit.engine.verify import Verification
 from mediakit.errors import FormatError
-from mediakit.formats import gpt
 from mediakit.progress import Cancel, Observer
-from mediakit.stick import data, tables
+from mediakit.stick import data
 from mediakit.stick.meter import Meter
 from mediakit.stick.receipt import masked_digest
 from mediakit.stick.source import DIGEST_BYTES
@@ -26,9 +25,8 @@ def judge(path: Path, observer: Observer, cancel: Cancel) -> Verification | None
     with open_target(path, writable=False) as target:
         if target.size_bytes < 34 * SECTOR:
             return None
-        state = gpt.read(target.reader, target.size_bytes, SECTOR)
-        span = tables.find_data(state, target.read(0, SECTOR))
-        found = data.read_receipt(target, span) if span and span.end <= target.size_bytes else None
+        located = data.locate(target)
+        found = data.read_receipt(target, located.span) if located else None
         if found is None or found.size_bytes > target.size_bytes:
             return None
         if len(found.digests.blocks) != -(-found.size_bytes // DIGEST_BYTES):

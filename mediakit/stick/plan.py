@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mediakit.errors import RefusedError
 from mediakit.formats import gpt
 from mediakit.stick import tables
-from mediakit.stick.tables import Span, Tables
+from mediakit.stick.tables import Located, Span, Tables
 from mediakit.units import MIB, SECTOR, format_size
 
 
@@ -29,8 +29,8 @@ class StickShape:
     path: str
     size_bytes: int
     sector_bytes: int = SECTOR
-    data: Span | None = None
-    data_guid: uuid.UUID | None = None
+    data: Located | None = None
+    data_is_damaged: bool = False
     contents: tuple[str, ...] = ()
 
 
@@ -45,6 +45,9 @@ class WritePlan:
     tables: Tables
     data: Span | None
     data_is_kept: bool
+    data_guid: uuid.UUID
+    data_survives: bool
+    """Whether the stick says outside its first MiB where its ENGINE-DATA is."""
     keeps: tuple[str, ...] = ()
     loses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -73,7 +76,7 @@ def make_plan(image: ImageShape, stick: StickShape, *, with_data: bool = True) -
             "Use a larger stick.",
         )
     data, kept, notes = _data(image, stick, with_data)
-    guid = stick.data_guid or uuid.uuid4()
+    guid = (stick.data and stick.data.guid) or uuid.uuid4()
     merged = tables.merge(image.head, image.gpt, stick.size_bytes, data, guid)
     body = Span(tables.HEAD_BYTES, max(0, image.size_bytes - tables.HEAD_BYTES))
     return WritePlan(
@@ -84,6 +87,8 @@ def make_plan(image: ImageShape, stick: StickShape, *, with_data: bool = True) -
         merged,
         data,
         kept,
+        guid,
+        data_survives=stick.data is not None and stick.data.survives,
         keeps=("ENGINE-DATA with its answers and reports",) if kept else (),
         loses=stick.contents,
         notes=(*notes, *merged.notes),
@@ -109,7 +114,7 @@ def _data(image: ImageShape, stick: StickShape, wanted: bool) -> tuple[Span | No
         return None, False, []
     if not tables.has_room_table(image.head, image.gpt):
         return None, False, [f"{image.name} has no partition table: it gets no ENGINE-DATA."]
-    old = stick.data
+    old = stick.data.span if stick.data else None
     if old is not None:
         end = stick.size_bytes - (SECTOR + image.gpt.array_bytes if image.gpt else 0)
         if old.offset_bytes >= max(image.size_bytes, MIB) and old.end <= end:
@@ -119,8 +124,9 @@ def _data(image: ImageShape, stick: StickShape, wanted: bool) -> tuple[Span | No
             f"and {image.name} needs {format_size(image.size_bytes)}.",
             "Copy its reports away and write again with --no-data, or use another stick.",
         )
+    notes = ["The ENGINE-DATA on it is damaged, and is made anew."] if stick.data_is_damaged else []
     span = tables.place_data(image.size_bytes, stick.size_bytes)
     if span is None:
         left = max(0, stick.size_bytes - image.size_bytes)
         return None, False, [f"No ENGINE-DATA: {format_size(left)} are left, it needs 40 MiB."]
-    return span, False, []
+    return span, False, notes

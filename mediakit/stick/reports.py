@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mediakit.block.target import Target, open_target
+from mediakit.block.target import open_target
 from mediakit.errors import FormatError, SourceError
-from mediakit.formats import gpt
-from mediakit.stick import data, tables
-from mediakit.units import MIB, SECTOR
+from mediakit.stick import data
+from mediakit.units import MIB
 
 _LIMIT = 4 * MIB
 COLUMNS = ("started", "vendor", "model", "serial", "action", "found", "target", "result", "reason", "seconds")
@@ -82,12 +81,12 @@ def _stick(place: Path) -> list[tuple[str, bytes | None]]:
     if not place.exists():
         raise SourceError(f"{place} is not there.", "Name a stick, an image of one, or a folder.")
     with open_target(place, writable=False) as target:
-        span = _data_span(target)
-        if span is None:
+        located = data.locate(target)
+        if located is None:
             raise SourceError(
                 f"{place} has no ENGINE-DATA partition.", "It was not written by mediakit write."
             )
-        filesystem = data.open_fat(target, span)
+        filesystem = data.open_fat(target, located.span)
         found: list[tuple[str, bytes | None]] = []
         for entry in filesystem.walk():
             folder, _, name = entry.path.lstrip("/").rpartition("/")
@@ -98,14 +97,6 @@ def _stick(place: Path) -> list[tuple[str, bytes | None]]:
             except FormatError:
                 found.append((name, None))
         return found
-
-
-def _data_span(target: Target) -> tables.Span | None:
-    if target.size_bytes < 34 * SECTOR:
-        return None
-    state = gpt.read(target.reader, target.size_bytes, SECTOR)
-    span = tables.find_data(state, target.read(0, SECTOR))
-    return None if span is None or span.end > target.size_bytes else span
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:

@@ -49,11 +49,15 @@ class Digests:
 
 
 class Source:
-    """An open image of a known size; ``path`` is where its bytes are, ``name`` what people call it."""
+    """An open image of a known size; ``path`` is where its bytes are, ``name`` what people call it.
 
-    def __init__(self, descriptor: int, path: Path, name: str, size_bytes: int) -> None:
+    ``origin`` is the file that was named: the packed one, where ``path`` is what came out of it.
+    """
+
+    def __init__(self, descriptor: int, path: Path, origin: Path, size_bytes: int) -> None:
         self.path = path
-        self.name = name
+        self.origin = origin
+        self.name = origin.name
         self.size_bytes = size_bytes
         self.reader = file_reader(descriptor, size_bytes)
         self._lock = threading.Lock()
@@ -62,6 +66,7 @@ class Source:
         self._whole = hashlib.sha256()
         self._part = hashlib.sha256()
         self._parts: list[str] = []
+        self._seen: dict[int, bytes] = {}
         self.watchers: list[Watcher] = []
 
     @property
@@ -73,7 +78,7 @@ class Source:
         with self._lock:
             data = self._kept.get(index)
             if data is None:
-                data = self._kept[index] = self._read(index)
+                data = self._kept[index] = self._same(index, self._read(index))
                 while len(self._kept) > _KEPT_BLOCKS:
                     self._kept.popitem(last=False)
             if index == self._next:
@@ -87,6 +92,13 @@ class Source:
         with self._lock:
             last = [self._part.hexdigest()] if self.size_bytes % DIGEST_BYTES else []
             return Digests(self._whole.hexdigest(), (*self._parts, *last))
+
+    def _same(self, index: int, data: bytes) -> bytes:
+        """``data``, if it is what was read before: what was judged, written and compared is one thing."""
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        if self._seen.setdefault(index, digest) != digest:
+            raise SourceError(f"{self.name} changed while it was read, in MiB {index}.", "Write it again.")
+        return data
 
     def _read(self, index: int) -> bytes:
         offset = index * BLOCK_BYTES
@@ -117,11 +129,11 @@ def open_source(
         stream.seek(0)
         kind = next((word for start, word in _PACKED.items() if magic.startswith(start)), "")
         if not kind:
-            yield _source(stream, where, where.name)
+            yield _source(stream, where, where)
             return
         with tempfile.NamedTemporaryFile(dir="/var/tmp", prefix="mediakit-") as spool:
             _spool(stream, kind, spool, where.name, observer, cancel or Cancel())
-            yield _source(spool, Path(spool.name), where.name)
+            yield _source(spool, Path(spool.name), where)
 
 
 @contextmanager
@@ -141,12 +153,12 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _source(stream: IO[bytes], path: Path, name: str) -> Source:
+def _source(stream: IO[bytes], path: Path, origin: Path) -> Source:
     descriptor = stream.fileno()
     is_device = stat.S_ISBLK(os.fstat(descriptor).st_mode)
     size = ioctl.size_bytes(descriptor) if is_device else os.fstat(descriptor).st_size
-    _recognise(descriptor, name, size)
-    return Source(descriptor, path, name, size)
+    _recognise(descriptor, origin.name, size)
+    return Source(descriptor, path, origin, size)
 
 
 def _spool(

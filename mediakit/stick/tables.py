@@ -87,25 +87,26 @@ def merge(
     return Tables(bytes(merged), tail, tail_offset, tuple(notes))
 
 
-def find_data(state: gpt.GptState, sector: bytes) -> Span | None:
-    """The ENGINE-DATA partition of a stick: by name in the GPT (backup too), else the MBR's FAT32 entry."""
+@dataclass(frozen=True)
+class Located:
+    """Where ENGINE-DATA is. ``survives``: what says so is not in the first MiB; the MBR knows no ``guid``."""
+
+    span: Span
+    guid: uuid.UUID | None
+    survives: bool
+
+
+def find_data(state: gpt.GptState, sector: bytes) -> Located | None:
+    """ENGINE-DATA by name in the GPT (the backup first), else the MBR's FAT32 entry."""
     for side in (state.backup, state.primary):
         found = side.partition(DATA_NAME) if side else None
         if found is not None:
-            return Span(found.start_lba * SECTOR, found.sectors * SECTOR)
+            span = Span(found.start_lba * SECTOR, found.sectors * SECTOR)
+            return Located(span, found.guid, side is state.backup and state.backup_at_end)
     if state.gpt is None and mbr.has_signature(sector):
         for entry in mbr.parse(sector).partitions:
             if entry.type == mbr.TYPE_FAT32_LBA and entry.index > 1:
-                return Span(entry.start_lba * SECTOR, entry.sectors * SECTOR)
-    return None
-
-
-def data_guid(state: gpt.GptState) -> uuid.UUID | None:
-    """The unique id that the stick's ENGINE-DATA already has."""
-    for side in (state.backup, state.primary):
-        found = side.partition(DATA_NAME) if side else None
-        if found is not None:
-            return found.guid
+                return Located(Span(entry.start_lba * SECTOR, entry.sectors * SECTOR), None, False)
     return None
 
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from mediakit.block.target import Target
 from mediakit.errors import CancelledError, DeviceError, MediakitError
 from mediakit.progress import Cancel, Event, Observer
-from mediakit.stick import data, receipt
+from mediakit.stick import data, receipt, signpost
 from mediakit.stick.meter import Meter
 from mediakit.stick.plan import WritePlan
 from mediakit.stick.probe import probe
 from mediakit.stick.receipt import Receipt
 from mediakit.stick.source import BLOCK_BYTES, DIGEST_BYTES, Source
 from mediakit.stick.tables import HEAD_BYTES, Span
+from mediakit.units import SECTOR
 
 QUEUE_DEPTH = 3
 _DISK_ID = (440, 6)
@@ -71,8 +72,12 @@ def write_stick(job: Job, tally: Tally) -> str:
         _read_back(job, tally)
         _write_data(job, tally)
         _write_tail(job, tally)
+        if job.plan.tables.tail:
+            _take_signpost(job, tally)
         if tally.head_is_zeroed or not _is_head_right(job):
             _write_head(job, tally)
+        if not job.plan.tables.tail:
+            _take_signpost(job, tally)
     return "done" if tally.bytes_written else "already"
 
 
@@ -95,11 +100,44 @@ def _begin(job: Job, tally: Tally) -> None:
     """Before the first changed byte: the stick stops being bootable, durably."""
     if not tally.head_is_zeroed:
         tally.head_is_zeroed = True
+        if not job.plan.data_survives:
+            _put_signpost(job)
         job.target.zero(0, HEAD_BYTES)
         job.target.flush()
         if job.probe:
-            kept = job.plan.data if job.plan.data_is_kept else None
-            probe(job.target, [kept] if kept else [])
+            probe(job.target, _kept(job))
+
+
+def _kept(job: Job) -> list[Span]:
+    """What a probe must not touch, not even for a moment: ENGINE-DATA, and what tells where it is."""
+    if job.plan.data is None or not job.plan.data_is_kept:
+        return []
+    end = job.target.size_bytes
+    start = min(signpost.place(end), job.plan.tables.tail_offset)
+    return [job.plan.data, Span(start, end - start)]
+
+
+def _put_signpost(job: Job) -> None:
+    """A note of where the kept ENGINE-DATA is, for the next run if this one is cut off."""
+    if job.plan.data is not None and job.plan.data_is_kept and _has_room(job):
+        note = signpost.build(job.plan.data, job.plan.data_guid)
+        job.target.write(signpost.place(job.target.size_bytes), note)
+        job.target.flush()
+
+
+def _take_signpost(job: Job, tally: Tally) -> None:
+    """The tables are right: the note goes, also one that an earlier run left."""
+    place = signpost.place(job.target.size_bytes)
+    if _has_room(job) and signpost.parse(job.target.read(place, SECTOR)) is not None:
+        job.target.zero(place, SECTOR)
+        job.target.flush()
+        tally.bytes_written += SECTOR
+
+
+def _has_room(job: Job) -> bool:
+    """Whether nothing of image or ENGINE-DATA lies where the note goes."""
+    ends = (job.plan.body.end, job.plan.data.end if job.plan.data else 0)
+    return max(ends) <= signpost.place(job.target.size_bytes)
 
 
 def _write_body(job: Job, tally: Tally) -> None:
@@ -195,7 +233,8 @@ def make_receipt(job: Job) -> Receipt:
     """The receipt of the image, whose first 4 MiB are digested without the tables."""
     digests = job.source.digests()
     gaps = holes(job.plan)
-    head = job.source.reader(0, min(DIGEST_BYTES, job.source.size_bytes))
+    first = range(min(DIGEST_BYTES // BLOCK_BYTES, job.source.block_count))
+    head = b"".join(job.source.block(index) for index in first)
     blocks = (receipt.masked_digest(head, 0, gaps), *digests.blocks[1:])
     return Receipt(job.plan.image, job.plan.image_bytes, replace(digests, blocks=blocks), gaps)
 
@@ -210,6 +249,7 @@ def _write_tail(job: Job, tally: Tally) -> None:
     if not tail or job.target.read(offset, len(tail)) == tail:
         return
     _begin(job, tally)
+    _put_signpost(job)
     job.target.write(offset, tail)
     job.target.flush()
     tally.bytes_written += len(tail)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from mediakit import run
 from mediakit.block import safety, usage
 from mediakit.block.devices import describe, list_devices
 from mediakit.block.safety import Use, judge
+from mediakit.block.stack import Shared
 from mediakit.block.target import create_file, open_target
 from mediakit.block.usage import Usage
 from mediakit.errors import RefusedError
@@ -63,6 +66,23 @@ def test_a_mounted_disk_and_the_file_behind_it_are_refused(loop: str, tmp_path: 
 
 
 @pytest.mark.root
+def test_another_name_of_a_disk_in_use_hides_nothing(loop: str, tmp_path: Path) -> None:
+    run.run(["mke2fs", "-q", loop], timeout=30)
+    node, link, place = tmp_path / "node", tmp_path / "by-id", tmp_path / "place"
+    os.mknod(node, 0o600 | stat.S_IFBLK, Path(loop).stat().st_rdev)
+    link.symlink_to(node)
+    place.mkdir()
+    run.run(["mount", loop, str(place)], timeout=20)
+    try:
+        for name in (node, link):
+            assert "mounted" in describe(name).reason
+            with pytest.raises(RefusedError), open_target(name):
+                pass
+    finally:
+        run.run(["umount", str(place)], timeout=20)
+
+
+@pytest.mark.root
 def test_a_partition_is_refused_as_a_disk_yet_can_be_opened_on_purpose(loop: str, tmp_path: Path) -> None:
     run.run(["addpart", loop, "1", "2048", "8192"], timeout=20)
     part = describe(loop + "p1")
@@ -93,7 +113,7 @@ def test_swap_in_use_is_refused(loop: str, tmp_path: Path) -> None:
     assert describe(loop).allowed
     if run.run(["swapon", loop], timeout=20, check=False).status:
         now = Usage(swaps=frozenset({"7:0"}))  # a kernel without swap: the judgement alone
-        assert safety.use_of(["7:0"], now)[1]
+        assert safety.use_of(Shared(("7:0",), (), ()), now).is_swap
         return
     try:
         assert "swap" in describe(loop).reason
@@ -143,17 +163,6 @@ def test_each_refusal_says_why_and_what_to_do(use: Use, words: str) -> None:
 
 def test_an_idle_disk_is_allowed() -> None:
     assert judge("/dev/sdx", Use(size_bytes=MIB)).allowed
-
-
-def test_a_mounted_loop_device_marks_the_disk_that_holds_its_file() -> None:
-    now = Usage(
-        mounts={"8:1": ("/run/live",), "7:0": ("/",), "9:9": ("/other",)},
-        loops={"7:0": "/run/live/root.squashfs"},
-    )
-    mounts, *_ = safety.use_of(["8:0", "8:1"], now)
-    assert mounts == ("/run/live", "/")
-    assert "running system" in judge("/dev/sda", Use(mounts=mounts)).reason
-    assert safety.use_of(["9:9"], now)[0] == ("/other",)
 
 
 def test_mountinfo_is_read_with_its_escapes() -> None:

@@ -51,6 +51,31 @@ def test_any_offset_and_any_size_lands_where_it_should(tmp_path: Path, size: int
     assert path.stat().st_size == size
 
 
+def test_a_filesystem_without_direct_io_is_read_past_its_cache_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "disk.img"
+    create_file(path, MIB + 700)
+    real, data = os.open, random.Random(6).randbytes(MIB + 700)
+
+    def refusing(name: str, flags: int, *words: int) -> int:
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(name, flags, *words)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with open_target(path) as target:
+        assert not target.is_direct
+        target.write(0, data)
+        target.flush()
+        assert target.read(0, len(data)) == data
+        forgotten: list[tuple[int, ...]] = []
+        monkeypatch.setattr(os, "posix_fadvise", lambda *words: forgotten.append(words))
+        target.read(5000, 10)
+        assert forgotten[0][1:] == (4096, 4096, os.POSIX_FADV_DONTNEED)
+    assert path.read_bytes() == data
+
+
 def test_large_unaligned_writes_cross_bounce_buffers(tmp_path: Path) -> None:
     path = tmp_path / "disk.img"
     create_file(path, 12 * MIB)
@@ -101,6 +126,53 @@ def test_a_file_that_changed_since_it_was_confirmed_is_refused(tmp_path: Path) -
     with pytest.raises(RefusedError, match="number"), open_target(path, expected=confirmed):
         pass
     assert keep.exists()
+
+
+@pytest.mark.parametrize("size", [MIB, MIB + 700])
+def test_a_file_renamed_while_it_is_open_stays_the_target(tmp_path: Path, size: int) -> None:
+    path, moved = tmp_path / "disk.img", tmp_path / "moved.img"
+    create_file(path, size)
+    with open_target(path) as target:
+        path.rename(moved)
+        path.write_bytes(b"another's" * 200_000)
+        target.write(size - 3000, b"x" * 3000)
+        target.flush()
+    assert moved.read_bytes() == bytes(size - 3000) + b"x" * 3000
+    assert path.read_bytes() == b"another's" * 200_000
+
+
+def test_a_short_write_is_gone_on_with_and_an_empty_one_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "disk.img"
+    create_file(path, MIB + 700)
+    real, data = os.pwrite, random.Random(5).randbytes(MIB + 700)
+    with open_target(path) as target:
+        # direct I/O stops at whole blocks, the tail anywhere
+        def short(fd: int, view: memoryview, at: int) -> int:
+            return real(fd, view[: 4096 if len(view) >= 4096 else 100], at)
+
+        monkeypatch.setattr(os, "pwrite", short)
+        target.write(0, data)
+        target.flush()
+        monkeypatch.setattr(os, "pwrite", lambda fd, view, at: 0)
+        with pytest.raises(DeviceError, match="Writing"):
+            target.write(0, data)
+    assert path.read_bytes() == data
+
+
+def test_a_full_filesystem_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "disk.img"
+    create_file(path, MIB)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_target(path) as target:
+        monkeypatch.setattr(os, "pwrite", full)
+        with pytest.raises(DeviceError, match="No space left") as caught:
+            target.write(0, bytes(4096))
+    assert "room" in caught.value.hint
 
 
 def test_a_target_that_is_not_there_or_no_disk_is_a_usage_error(tmp_path: Path) -> None:

@@ -107,10 +107,14 @@ def test_a_slot_that_overlaps_the_vm_store_is_not_written(
     overlap(installed, name)
     before = fakes.digest(installed, 0, installed.stat().st_size)
     with fakes.open_medium(medium_51) as image:
+        found = detect([installed], image)
+        (engine,) = found.disks[0].engines
+        assert engine.state == "damaged"
+        assert [o.action for o in engine.offers if o.allowed] == ["reinstall"]
+        assert "overlap" in engine.offer("upgrade").reason
         choice = Choice(action, str(installed), keep_vms=action == "reinstall", wipe="disk.img")
-        plan = make_plan(detect([installed], image), choice, image)
         with pytest.raises(RefusedError, match="overlap"):
-            execute(plan, image)
+            execute(make_plan(found, choice, image), image)
     assert fakes.digest(installed, 0, installed.stat().st_size) == before
 
 

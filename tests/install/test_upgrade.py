@@ -269,8 +269,28 @@ def test_an_upgrade_without_a_good_signature_writes_nothing(
 def test_a_disk_that_was_changed_since_it_was_confirmed_is_refused(installed: Path, medium_51: Path) -> None:
     with fakes.open_medium(medium_51) as image:
         plan = make_plan(detect([installed], image), Choice("upgrade", str(installed)), image)
+        assert plan.device is not None and plan.device.number
+        before = hash_of(installed, "engine-esp")
+        for words in (
+            {"size_bytes": 1},
+            {"serial": "X"},
+            {"diskseq": 9},
+            {"sysfs_path": "/x"},
+            {"number": "8:0"},
+        ):
+            other = replace(plan, device=replace(plan.device, **words))
+            with pytest.raises(RefusedError, match="not the disk that was confirmed"):
+                execute(other, image)
+        with pytest.raises(RefusedError, match="recorded machine"):
+            execute(replace(plan, device=None), image)
+        twin = installed.with_name("twin")
+        # same size, same contents, no serial: and yet another disk
+        run.run(["cp", "--sparse=always", str(installed), str(twin)], timeout=60)
+        installed.rename(installed.with_name("pulled out"))
+        twin.rename(installed)
         with pytest.raises(RefusedError, match="not the disk that was confirmed"):
-            execute(replace(plan, size_bytes=plan.size_bytes + 512), image)
+            execute(plan, image)
+        assert hash_of(installed, "engine-esp") == before
 
 
 @pytest.mark.parametrize("good", ["a", "b"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,17 @@ import pytest
 from mediakit import run
 from mediakit.block.devices import Device, describe
 from mediakit.block.target import Target, open_target
-from mediakit.errors import CancelledError, DeviceError, RefusedError, TrustError
-from mediakit.progress import Cancel, Event
-from mediakit.stick.fleet import Outcome
+from mediakit.errors import (
+    CancelledError,
+    DeviceError,
+    RefusedError,
+    SourceError,
+    TrustError,
+    UsageError,
+)
+from mediakit.progress import Cancel, Event, ignore
+from mediakit.stick.fleet import Fleet, Options, Outcome, prepare, write_all
+from mediakit.stick.source import open_source
 from mediakit.units import GIB, MIB
 
 Write = Callable[..., Outcome]
@@ -244,6 +253,104 @@ def test_stopping_leaves_a_stick_that_does_not_boot(
     assert first_mib(path) == bytes(MIB)
 
 
+@pytest.mark.parametrize("number", [2, 3, 5, 9, 12, 14, 16, 18, 20])
+@pytest.mark.parametrize("kind", ["grub", "mbr"])
+def test_a_cut_at_any_write_loses_no_report(
+    isos: dict[str, Path], stick: Stick, write: Write, tmp_path: Path, kind: str, number: int
+) -> None:
+    """Also of an image whose MBR alone says where ENGINE-DATA is, and in the middle of the backup GPT."""
+    path = stick(96 * MIB)
+    first = write(isos["grub-next" if kind == "grub" else "mbr"], path)
+    assert first.data_partition is not None
+    place = f"{path}@@{first.data_partition['offset_bytes']}"
+    (tmp_path / "r.json").write_text('{"schema": 1}')
+    tool("mcopy", "-i", place, tmp_path / "r.json", "::/reports/x.json")
+    with path.open("r+b") as file:  # so that the next run has something to do
+        file.seek(3 * MIB)
+        file.write(b"other")
+
+    class Cut(Target):
+        """Dies in the middle of a write, and the clean-up with it."""
+
+        writes = 0
+
+        def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+            self.writes += 1
+            if self.writes == number:
+                super().write(offset, bytes(data)[: max(512, len(data) // 1024 * 512)])
+            if self.writes >= number:
+                raise DeviceError("Writing failed.", "It was pulled out.")
+            super().write(offset, data)
+
+    @contextmanager
+    def opener(device: Device) -> Iterator[Target]:
+        with open_target(device.path, expected=device) as target:
+            target.__class__ = Cut
+            yield target
+
+    outcome = write(isos[kind], path, opener=opener)
+    assert outcome.result in ("failed", "done")
+    again = write(isos[kind], path)
+    assert (again.error, again.data_partition) == (None, first.data_partition | {"kept": True})
+    assert tool("mtype", "-i", place, "::/reports/x.json") == '{"schema": 1}'
+    assert write(isos[kind], path).result == "already"
+    note = path.read_bytes()[-64 * 512 :][:32]
+    assert note == bytes(32), "the note is gone"
+
+
+def test_a_damaged_engine_data_is_said_to_be_made_anew(
+    isos: dict[str, Path], stick: Stick, write: Write
+) -> None:
+    path = stick(96 * MIB)
+    data = write(isos["grub"], path).data_partition
+    assert data is not None
+    with path.open("r+b") as file:
+        file.seek(data["offset_bytes"])
+        file.write(bytes(512))
+    with open_source(isos["grub"]) as source:
+        assert "made anew" in " ".join(prepare(source, describe(path), Options()).plan.notes)
+
+
+def test_one_disk_by_two_names_is_written_once(isos: dict[str, Path], stick: Stick, tmp_path: Path) -> None:
+    path = stick(96 * MIB)
+    (tmp_path / "other name").hardlink_to(path)
+    with open_source(isos["grub"]) as source:
+        both = [prepare(source, describe(name), Options()) for name in (path, tmp_path / "other name")]
+        with pytest.raises(UsageError, match="twice"):
+            write_all(Fleet(source, Options(), ignore, Cancel()), both)
+    assert first_mib(path) == bytes(MIB)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_our_own_is_a_failure_too(isos: dict[str, Path], stick: Stick, write: Write) -> None:
+    path = stick(96 * MIB)
+
+    def fault() -> None:
+        raise ZeroDivisionError
+
+    outcome = write(isos["grub"], path, approve=fault)
+    assert outcome.result == "failed" and outcome.error is not None
+    assert outcome.error.exit_status == 5
+    assert first_mib(path) == bytes(MIB)
+
+
+def test_an_image_that_changes_meanwhile_is_not_taken_for_the_one_that_was_checked(
+    isos: dict[str, Path], stick: Stick, write: Write, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.iso"
+    image.write_bytes(isos["grub"].read_bytes())
+    with open_source(image) as source:
+        source.digests()
+        source._kept.clear()  # as for a stick that fell behind
+        with image.open("r+b") as file:
+            file.seek(2 * MIB + 5)
+            file.write(b"changed")
+        prepared = prepare(source, describe(stick(96 * MIB)), Options())
+        (outcome,) = write_all(Fleet(source, Options(), ignore, Cancel()), [prepared])
+    assert isinstance(outcome.error, SourceError) and "changed" in outcome.error.message
+    assert first_mib(tmp_path / "stick.img") == bytes(MIB)
+
+
 def test_an_image_that_turns_out_forged_never_boots(
     isos: dict[str, Path], stick: Stick, write: Write
 ) -> None:
@@ -297,6 +404,33 @@ def test_the_image_itself_is_never_a_target(isos: dict[str, Path], write: Write,
     linked.hardlink_to(copy)
     with pytest.raises(RefusedError, match="itself"):
         write(copy, linked)
+
+
+def test_a_packed_image_is_not_overwritten_by_what_comes_out_of_it(
+    isos: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    packed = tmp_path / "x.iso.xz"
+    packed.write_bytes(lzma.compress(isos["mbr"].read_bytes(), preset=0))
+    (tmp_path / "other.img").hardlink_to(packed)
+    before = packed.read_bytes()
+    for target in (packed, tmp_path / "other.img"):
+        with pytest.raises(RefusedError, match="itself"):
+            write(packed, target)
+    assert packed.read_bytes() == before
+
+
+@pytest.mark.root
+def test_a_loop_device_made_of_the_image_is_never_a_target(
+    isos: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    image = tmp_path / "x.iso"
+    image.write_bytes(isos["grub"].read_bytes())
+    loop = tool("losetup", "-f", "--show", image).strip()
+    try:
+        with pytest.raises(RefusedError, match="itself"):
+            write(image, describe(loop), wipe=(describe(loop).identity,))
+    finally:
+        tool("losetup", "-d", loop)
 
 
 @pytest.mark.root
