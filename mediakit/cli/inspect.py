@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mediakit.iso import FileRecord, Image
+    from mediakit.cli.bootview import Line
+    from mediakit.formats.findings import Finding
+    from mediakit.iso import FileRecord, Image, ImageFacts
 
-_ROUTES = {
-    "bios_cd": "BIOS from disc",
-    "bios_usb": "BIOS from a stick",
-    "uefi_cd": "UEFI from disc",
-    "uefi_usb": "UEFI from a stick",
-    "secure_boot": "Secure Boot",
+_MBR_KINDS = {
+    "none": "MBR without code",
+    "isohybrid": "isohybrid MBR",
+    "grub2": "GRUB hybrid MBR",
+    "grub2-disk": "GRUB MBR for disks",
+    "syslinux": "SYSLINUX MBR",
+    "windows": "Windows MBR",
 }
 _SIGNATURES = {
     "good": "signed",
@@ -31,26 +34,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "image", metavar="IMAGE", type=Path, help="an ISO file, or the device of a stick or disc"
     )
     parser.add_argument("--files", action="store_true", help="list the files too")
+    parser.add_argument("--hash", action="store_true", help="with --files: the SHA-256 of each file too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     from mediakit import iso
-    from mediakit.errors import SourceError
+    from mediakit.errors import SourceError, UsageError
 
+    if arguments.hash and not arguments.files:
+        raise UsageError("--hash says what --files lists.", "Add --files.")
     with iso.open_image(arguments.image) as image:
         facts = image.facts()
         files = list(image.files()) if arguments.files else None
-        document = facts.to_json(engine=None, files=files)
-        document["engine"], finding = _engine(image)
-        if finding:
-            document["findings"].append(finding)
+        wanted = [file.path for file in files or () if file.kind == "file" and arguments.hash]
+        hashes = {path: _hash(image, path) for path in wanted}
+        engine, finding = _engine(image)
+    found = [*facts.findings, *([finding] if finding else [])]
     if arguments.json:
-        import json
-
-        print(json.dumps(document, indent=2))
+        _print_json(facts, engine, found, files, hashes)
     else:
-        _show(document, files)
+        _show(facts, engine, found)
+        if files is not None:
+            _show_files(files, hashes)
     if facts.is_truncated:
         raise SourceError(
             f"{arguments.image} is truncated: what is missing is listed above.",
@@ -59,9 +65,27 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _engine(image: Image) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
+def _print_json(
+    facts: ImageFacts,
+    engine: dict[str, Any] | None,
+    found: list[Finding],
+    files: list[FileRecord] | None,
+    hashes: dict[str, str],
+) -> None:
+    import json
+
+    document = facts.to_json(engine=engine, files=files)
+    document["findings"] = [finding.to_json() for finding in found]
+    for entry in document.get("files", ()):
+        if entry["path"] in hashes:
+            entry["sha256"] = hashes[entry["path"]]
+    print(json.dumps(document, indent=2))
+
+
+def _engine(image: Image) -> tuple[dict[str, Any] | None, Finding | None]:
     """The ``engine`` key, and a finding where the image wants to be an Engine and is none."""
     from mediakit.errors import MediakitError
+    from mediakit.formats.findings import Finding
 
     if not image.exists("/engine/manifest.json"):
         return None, None
@@ -75,7 +99,7 @@ def _engine(image: Image) -> tuple[dict[str, Any] | None, dict[str, str] | None]
             checked = engine.check_signature(trusted)
             customised = custom.load(engine, trusted)
     except MediakitError as error:
-        return None, {"severity": "error", "what": error.message, "hint": error.hint}
+        return None, Finding("error", error.message, error.hint)
     return {
         "product": found.product,
         "version": found.version,
@@ -88,79 +112,78 @@ def _engine(image: Image) -> tuple[dict[str, Any] | None, dict[str, str] | None]
     }, None
 
 
-def _show(document: dict[str, Any], files: list[FileRecord] | None) -> None:
-    """The view for people: what it is, how it boots, what is odd."""
-    from rich.console import Console
+def _show(facts: ImageFacts, engine: dict[str, Any] | None, found: list[Finding]) -> None:
+    """The view for people: what it is, how it boots, from what, what is odd."""
+    from mediakit.cli import bootview
 
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
-    for line, style in (*_head(document), *_boot(document), *_findings(document)):
-        console.print(line, style=style, markup=False)
-    if files is None:
-        return
-    console.print(f"\n{len(files)} files and folders", style="bold", markup=False)
+    lines = [*_head(facts, engine), *bootview.routes(facts), *bootview.sources(facts)]
+    bootview.show([*lines, *bootview.findings(found)])
+
+
+def _show_files(files: list[FileRecord], hashes: dict[str, str]) -> None:
+    from mediakit.cli import bootview
+
+    lines: list[Line] = [(f"\n{len(files)} files and folders", "bold")]
     for file in files:
         mark = {"directory": "/", "symlink": " (link)", "other": " (special)"}.get(file.kind, "")
         size = f"{file.size_bytes:>14,}" if file.kind == "file" else " " * 14
-        console.print(f"{size}  {_printable(file.path)}{mark}", markup=False)
+        digest = f"  {hashes.get(file.path, ''):<64}" if hashes else ""
+        lines.append((f"{size}{digest}  {bootview.printable(file.path)}{mark}", ""))
+    bootview.show(lines)
 
 
-def _head(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _head(facts: ImageFacts, engine: dict[str, Any] | None) -> Iterator[Line]:
+    from mediakit.cli.bootview import printable, wrapped
     from mediakit.units import format_size
 
-    yield _printable(document["path"]), "bold"
-    engine = document["engine"]
+    yield printable(facts.path), "bold"
     if engine:
         name = f"{engine['product']} {engine['version']} (build {engine['build']}, {engine['arch']})"
         good = engine["signature"] == "good"
         key = f" ({engine['key']})" if engine["key"] else ""
-        yield f"  {name}, {_SIGNATURES[engine['signature']]}{key}", "green" if good else "red"
+        yield from wrapped(
+            "  ", f"{name}, {_SIGNATURES[engine['signature']]}{key}", "good" if good else "bad"
+        )
         layouts = ", ".join(str(layout) for layout in engine["upgrade_from"])
         if layouts:
             yield f"  upgrades Engines of disk layout {layouts}", ""
         if engine["customised"]:
-            yield f"  customised: {', '.join(engine['customised'])}", "yellow"
-    elif not document["el_torito"] and not document["mbr"]:
+            yield from wrapped("  customised: ", ", ".join(engine["customised"]), "warn")
+    elif not facts.claims:
         yield "  a disc image with data only: nothing in it boots", ""
     else:
         yield "  a disc image, no Engine", ""
-    label = _printable(document["volume_id"])
-    kinds = ", ".join(document["filesystems"])
-    yield f"  {format_size(document['size_bytes'])}, label “{label}”, {kinds}", ""
-    yield f"  {_tables(document)}", ""
+    kinds = ", ".join(facts.structures.filesystems)
+    yield from wrapped("  ", f"{format_size(facts.size_bytes)}, label “{facts.volume_id}”, {kinds}")
+    yield from wrapped("  ", _tables(facts))
 
 
-def _tables(document: dict[str, Any]) -> str:
+def _tables(facts: ImageFacts) -> str:
     """Partition tables in one line."""
+    raw = facts.structures
     words = []
-    if document["mbr"]:
-        kinds = {"none": "MBR without code", "isohybrid": "isohybrid MBR", "grub2": "GRUB MBR"}
-        kind = kinds.get(document["mbr"]["kind"], "MBR with unknown code")
-        words.append(f"{kind} ({len(document['mbr']['partitions'])} partitions)")
-    if document["gpt"]:
-        table = document["gpt"]
-        whole = table["primary_ok"] and table["backup_ok"]
-        state = "" if whole else ", damaged"
-        words.append(f"GPT ({len(table['partitions'])} partitions{state})")
+    if raw.mbr is not None:
+        kind = _MBR_KINDS.get(raw.mbr_kind, "MBR with unknown code")
+        words.append(f"{kind} ({_count(len(raw.mbr.partitions), 'entry', 'entries')})")
+    if raw.gpt.is_present:
+        table = raw.gpt.gpt
+        count = _count(len(table.partitions) if table else 0, "partition", "partitions")
+        whole = raw.gpt.primary is not None and raw.gpt.backup is not None
+        words.append(f"GPT ({count}{'' if whole else ', damaged'})")
+    if raw.apple_map is not None:
+        words.append(f"Apple map ({_count(len(raw.apple_map.partitions), 'entry', 'entries')})")
     return ", ".join(words) or "no partition table"
 
 
-def _boot(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "\nBoots", "bold"
-    for name, title in _ROUTES.items():
-        route = document["boot"][name]
-        mark, style = ("yes", "green") if route["ok"] else ("no ", "red")
-        yield f"  {mark}  {title:<18} {_printable(route['why'])}", style
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
-def _findings(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    styles = {"error": "red", "warning": "yellow", "note": ""}
-    if document["findings"]:
-        yield "\nWhat is odd", "bold"
-    for finding in document["findings"]:
-        text = f"  {finding['severity']}: {finding['what']} {finding['hint']}".rstrip()
-        yield _printable(text), styles[finding["severity"]]
+def _hash(image: Image, path: str) -> str:
+    """The SHA-256 of a file of the image, read in pieces."""
+    import hashlib
 
-
-def _printable(text: str) -> str:
-    """Control characters and undecodable bytes of names replaced: they must not reach a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+    total = hashlib.sha256()
+    for piece in image.stream(path):
+        total.update(piece)
+    return total.hexdigest()

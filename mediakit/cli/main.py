@@ -13,13 +13,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from mediakit import __version__
 from mediakit.errors import CancelledError, MediakitError, MissingToolError
 
 VERBS: dict[str, str] = {
     "inspect": "what an image is, how it boots, what is odd about it",
+    "audit": "whether an image or stick boots, or why not; repair its boot structures",
     "verify": "check every byte against manifest and signature",
     "write": "write an image to sticks, read back, add a data partition",
     "devices": "the disks and sticks of this machine, and which may be written",
@@ -87,6 +87,8 @@ def _module(verb: str) -> str:
 
 
 def _screens() -> int:
+    from importlib import metadata
+
     for entry in metadata.entry_points(group="mediakit.ui"):
         if entry.name == "media":
             status: int = entry.load()()

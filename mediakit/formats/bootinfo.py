@@ -17,6 +17,7 @@ TABLE_BYTES = 56
 GRUB2_OFFSET = 2548
 GRUB2_SECTORS = 5
 MBR_POINTER_OFFSET = 0x1B0
+GRUB2_DISK_POINTER_OFFSET = 0x5C
 _TABLE = struct.Struct("<IIII40s")
 
 
@@ -65,10 +66,12 @@ def mbr_pointer(sector: bytes) -> int:
 
 
 def mbr_kind(sector: bytes) -> str:
-    """Whose boot code an MBR holds: none, isohybrid, grub2 or other.
+    """Whose boot code an MBR holds: none, isohybrid, grub2, grub2-disk, syslinux, windows or other.
 
-    isohybrid's code carries the magic FB C0 78 70 at 0x40 (syslinux ``isohdpfx.S``) or, in older ones, the
-    words “isolinux.bin”; GRUB's the word “GRUB” (``boot/i386/pc/boot.S`` and ``cdboot``'s hybrid variant).
+    isohybrid's code carries the magic FB C0 78 70 at 0x40 (syslinux ``isohdpfx.S``) or the words
+    “isolinux.bin”; GRUB's the word “GRUB” (``boot/i386/pc/boot.S``): what was assembled with HYBRID_BOOT
+    reads its pointer at 0x1b0 (7DB0 in memory), that for disks at 0x5c (7C5C). “syslinux” and “windows” start
+    the active partition's boot sector; they are known by their messages.
     """
     code = sector[:440]
     if not any(code):
@@ -76,5 +79,15 @@ def mbr_kind(sector: bytes) -> str:
     if b"\xfb\xc0\x78\x70" in code or b"isolinux" in code:
         return "isohybrid"
     if b"GRUB" in code:
-        return "grub2"
+        is_for_disks = b"\x8b\x1e\x5c\x7c" in code and b"\x8b\x1e\xb0\x7d" not in code
+        return "grub2-disk" if is_for_disks else "grub2"
+    if b"Error loading operating system" in code or b"Missing operating system\0" in code:
+        return "windows"
+    if b"Operating system load error." in code:
+        return "syslinux"
     return "other"
+
+
+def grub2_disk_pointer(sector: bytes) -> int:
+    """The 64-bit value at 0x5c of GRUB's MBR for disks: the sector where its core starts."""
+    return int(struct.unpack_from("<Q", sector, GRUB2_DISK_POINTER_OFFSET)[0])

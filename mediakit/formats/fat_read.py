@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mediakit.errors import FormatError
-from mediakit.formats import fat_edit, fat_names, fat_volume
+from mediakit.formats import fat_names, fat_volume
 from mediakit.formats.fat_names import VOLUME_ID, DirectoryEntry
 from mediakit.formats.fat_table import FatTable
 from mediakit.formats.reader import Reader
@@ -121,6 +121,8 @@ class Fat:
 
         See ``fat_edit``: after any cut the file is absent, old or new, and never half.
         """
+        from mediakit.formats import fat_edit
+
         return fat_edit.plan_add(self, path, data, timestamp)
 
     def names(self, cluster: int) -> Iterator[DirectoryEntry]:

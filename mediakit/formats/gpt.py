@@ -225,6 +225,23 @@ def parse_header(sector: bytes, lba: int) -> tuple[Gpt, int]:
     return header, array_crc
 
 
+def moved_header(
+    sector: bytes, *, header_lba: int, alternate_lba: int, entries_lba: int, last_usable_lba: int
+) -> bytes:
+    """A header as it must be in another place, all other fields as they are, with its checksum.
+
+    ``sector`` is a whole header sector that ``parse_header`` takes; the array's checksum stays what it was.
+    """
+    header = bytearray(sector)
+    (size,) = struct.unpack_from("<I", header, 12)
+    struct.pack_into("<QQ", header, 24, header_lba, alternate_lba)
+    struct.pack_into("<Q", header, 48, last_usable_lba)
+    struct.pack_into("<Q", header, 72, entries_lba)
+    header[16:20] = bytes(4)
+    struct.pack_into("<I", header, 16, zlib.crc32(header[:size]))
+    return bytes(header)
+
+
 def parse_array(array: bytes, entry_bytes: int) -> tuple[GptPartition, ...]:
     """The used entries of an array."""
     found = []

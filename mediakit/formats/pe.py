@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 
 from mediakit.errors import FormatError
-from mediakit.formats.pkcs7 import Signer, find_signer
+from mediakit.formats.pkcs7 import Signer, find_signer, subject_name
 from mediakit.formats.reader import Reader
 
 MACHINE_X64, MACHINE_IA32, MACHINE_ARM64 = 0x8664, 0x014C, 0xAA64
@@ -21,7 +21,9 @@ MICROSOFT_AUTHORITIES = (
     "Microsoft Windows Production PCA 2011",
     "Windows UEFI CA 2023",
 )
+_CERT_X509_GUID = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
 _EFI_APPLICATION = 10
+_SYMBOL_BYTES = 18
 _MAX_SECTIONS = 96
 _MAX_CERTIFICATES = 1 << 20
 
@@ -58,6 +60,10 @@ class EfiProgram:
     sections: tuple[Section, ...]
     signers: tuple[Signer, ...]
     sbat: tuple[SbatEntry, ...]
+    header_bytes: int = 0
+    checksum_offset: int = 0
+    certificate_entry_offset: int = 0
+    certificate_bytes: int = 0
 
     @property
     def is_efi_application(self) -> bool:
@@ -66,6 +72,14 @@ class EfiProgram:
     @property
     def is_signed(self) -> bool:
         return bool(self.signers)
+
+    def section(self, name: str) -> Section | None:
+        """The first section called ``name``."""
+        return next((s for s in self.sections if s.name == name), None)
+
+    def generation(self, component: str) -> int | None:
+        """SBAT's generation of a component; None where it is not named."""
+        return next((e.generation for e in self.sbat if e.component == component), None)
 
     @property
     def is_trusted_as_sold(self) -> bool:
@@ -81,7 +95,9 @@ def read(reader: Reader, size_bytes: int) -> EfiProgram:
     (start,) = struct.unpack_from("<I", head, 0x3C)
     if start + 24 + 112 > len(head) or head[start : start + 4] != b"PE\0\0":
         raise FormatError("This is no EFI program: its PE header is missing.")
-    machine, count, _, _, _, optional_bytes, _ = struct.unpack_from("<HHIIIHH", head, start + 4)
+    machine, count, _, symbols, symbol_count, optional_bytes, _ = struct.unpack_from(
+        "<HHIIIHH", head, start + 4
+    )
     optional = start + 24
     (magic,) = struct.unpack_from("<H", head, optional)
     (subsystem,) = struct.unpack_from("<H", head, optional + 68)
@@ -92,7 +108,10 @@ def read(reader: Reader, size_bytes: int) -> EfiProgram:
     if count > _MAX_SECTIONS:
         raise FormatError(f"This is no EFI program: {count} sections make no sense.")
     table = reader(optional + optional_bytes, count * 40)
-    sections = tuple(_section(table[at : at + 40]) for at in range(0, len(table), 40))
+    strings = symbols + symbol_count * _SYMBOL_BYTES if symbols else size_bytes
+    sections = tuple(
+        _section(table[at : at + 40], reader, strings, size_bytes) for at in range(0, len(table), 40)
+    )
     for section in sections:
         if section.file_size and section.file_offset + section.file_size > size_bytes:
             raise FormatError("The EFI program is cut off: a section ends behind its end.")
@@ -102,12 +121,91 @@ def read(reader: Reader, size_bytes: int) -> EfiProgram:
         sections,
         _signers(reader, size_bytes, *certificates),
         _sbat(reader, sections),
+        struct.unpack_from("<I", head, optional + 60)[0],
+        optional + 64,
+        directories + 32 if directories + 40 <= len(head) else 0,
+        certificates[1],
     )
 
 
-def _section(raw: bytes) -> Section:
+def digest(reader: Reader, size_bytes: int, program: EfiProgram) -> bytes:
+    """The SHA-256 that a signature covers: all but checksum, certificate entry and certificates.
+
+    Source: Microsoft *Windows Authenticode Portable Executable Signature Format*, “Calculating the PE Image
+    Hash”. FormatError where the headers make no sense.
+    """
+    import hashlib
+
+    end = size_bytes - program.certificate_bytes
+    header = min(program.header_bytes, end)
+    first, second = program.checksum_offset, program.certificate_entry_offset
+    if not 0 < first < second or second + 8 > header:
+        raise FormatError("The EFI program's headers make no sense.")
+    if sum(section.file_size for section in program.sections) > size_bytes:
+        raise FormatError("The EFI program's sections overlap.")
+    total = hashlib.sha256(reader(0, first))
+    total.update(reader(first + 4, second - first - 4))
+    total.update(reader(second + 8, header - second - 8))
+    hashed = header
+    for section in sorted(program.sections, key=lambda s: s.file_offset):
+        if section.file_size:
+            total.update(reader(section.file_offset, section.file_size))
+            hashed += section.file_size
+    if hashed < end:
+        total.update(reader(hashed, end - hashed))
+    total.update(bytes(-end % 8))
+    return total.digest()
+
+
+def vendor_names(reader: Reader, program: EfiProgram) -> tuple[str, ...]:
+    """Whose signatures a shim accepts besides the firmware's: names in its ``.vendor_cert`` section.
+
+    Source: shim 15 ``cert.S``: sizes and offsets of a certificate (DER, or an EFI signature list) and of the
+    revocations. Empty where there is none, or where it is a list of another kind.
+    """
+    section = program.section(".vendor_cert")
+    if section is None or section.file_size < 16:
+        return ()
+    size, _, offset, _ = struct.unpack("<IIII", reader(section.file_offset, 16))
+    if not 0 < size <= section.file_size or offset + size > section.file_size:
+        return ()
+    raw = reader(section.file_offset + offset, size)
+    found = []
+    if raw[:1] == b"\x30":
+        found.append(subject_name(raw))
+    while raw[:16] == _CERT_X509_GUID and len(raw) >= 28:
+        total, header, each = struct.unpack_from("<III", raw, 16)
+        if not 28 < total <= len(raw) or each <= 16:
+            break
+        body = raw[28 + header : total]
+        found += [subject_name(body[at + 16 : at + each]) for at in range(0, len(body) - each + 1, each)]
+        raw = raw[total:]
+    return tuple(name for name in found if name)
+
+
+def carried_revocations(reader: Reader, program: EfiProgram) -> tuple[tuple[str, int], ...]:
+    """The least SBAT generations that a shim asks for wherever it runs: its “automatic” level.
+
+    Source: shim ``sbat_var.S``: the section ``.sbatlevel`` holds two texts, the automatic one first.
+    """
+    section = program.section(".sbatlevel")
+    if section is None:
+        return ()
+    raw = reader(section.file_offset, min(section.file_size, section.virtual_size or 4096, 4096))
+    at = raw.find(b"sbat,")
+    lines = raw[at:].split(b"\0", 1)[0].decode("ascii", "replace").splitlines() if at >= 0 else []
+    pairs = [line.split(",")[:2] for line in lines[1:]]
+    return tuple((p[0], int(p[1])) for p in pairs if len(p) == 2 and p[1].isdecimal() and len(p[1]) < 10)
+
+
+def _section(raw: bytes, reader: Reader, strings: int, size_bytes: int) -> Section:
+    """One header; a name such as ``/14`` is a place in the string table behind the symbols."""
     name, size, address, file_size, offset, _, _, _, _, flags = struct.unpack("<8sIIIIIIHHI", raw)
-    return Section(name.rstrip(b"\0").decode("ascii", "replace"), address, size, offset, file_size, flags)
+    name = name.rstrip(b"\0")
+    place = strings + int(name[1:]) if name[:1] == b"/" and name[1:].isdigit() else size_bytes
+    if place < size_bytes:
+        name = reader(place, min(64, size_bytes - place)).split(b"\0", 1)[0]
+    return Section(name.decode("ascii", "replace"), address, size, offset, file_size, flags)
 
 
 def _sbat(reader: Reader, sections: tuple[Section, ...]) -> tuple[SbatEntry, ...]:

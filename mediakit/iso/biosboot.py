@@ -6,6 +6,7 @@ information table; an isohybrid or GRUB2 MBR finds the boot image through its po
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 MAX_BOOT_IMAGE_BYTES = 8 << 20
 _HYBRID_MARK = b"\xfb\xc0\x78\x70"  # isolinux at 0x40: “I can be started by an isohybrid MBR”
 _REBUILD = "Build the image again, or repair it with the program that made it."
+_AGAIN = "Copy or download the image again."
+_FLOPPIES = {1: 1200 << 10, 2: 1440 << 10, 3: 2880 << 10}
+_VERSION = re.compile(rb"ISOLINUX (\d{1,2})\.")
+_MAKERS = {"windows": "Windows", "syslinux": "SYSLINUX"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,10 @@ class Route:
 
 @dataclass(frozen=True)
 class BootImage:
-    """What lies behind one El Torito entry. ``loader``: isolinux, grub2 or empty for others."""
+    """What lies behind one El Torito entry. ``loader``: isolinux, grub2 or empty for others.
+
+    ``version`` is ISOLINUX's major one. ``table``: what the boot information table says, right or wrong.
+    """
 
     entry: BootEntry
     path: str
@@ -43,6 +51,17 @@ class BootImage:
     table_ok: bool
     grub2_ok: bool
     is_hybrid_ready: bool
+    version: int = 0
+    table: bootinfo.BootInfoTable | None = None
+
+    @property
+    def offset_bytes(self) -> int:
+        return self.entry.lba * BLOCK
+
+    @property
+    def name(self) -> str:
+        """The path, or where it lies if it is no file of the tree."""
+        return self.path or f"the boot image at block {self.entry.lba}"
 
 
 def examine(image: Image, structures: Structures, entry: BootEntry) -> BootImage:
@@ -56,6 +75,7 @@ def examine(image: Image, structures: Structures, entry: BootEntry) -> BootImage
     head = image.read_at(start, min(max(size, 4096), image.size_bytes - start, 65536))
     table = bootinfo.parse_table(head)
     loader = "isolinux" if b"ISOLINUX" in head else "grub2" if b"cdrom read fails" in head[:BLOCK] else ""
+    version = _VERSION.search(head)
     descriptors = {volume.lba for volume in image.descriptors.volumes if volume.kind == "primary"}
     table_ok = table.descriptor_lba in descriptors and table.image_lba == entry.lba
     if table_ok:
@@ -69,6 +89,8 @@ def examine(image: Image, structures: Structures, entry: BootEntry) -> BootImage
         table_ok=table_ok,
         grub2_ok=bootinfo.grub2_pointer(head) == bootinfo.grub2_pointer_for(entry.lba),
         is_hybrid_ready=head[0x40:0x44] == _HYBRID_MARK,
+        version=int(version[1]) if version else 0,
+        table=table,
     )
 
 
@@ -87,61 +109,126 @@ def judge_cd(structures: Structures, images: list[BootImage], findings: list[Fin
         return Route(False, "The image has no El Torito boot catalog.")
     if not structures.catalog.checksum_ok:
         return Route(False, "The checksum of the boot catalog is wrong.")
-    boot = _bios_image(images)
+    boot = bios_image(images)
     if boot is None:
+        if any(i.entry.is_bios for i in images):
+            return Route(False, "The boot catalog marks its entry for BIOS as not bootable.")
         return Route(False, "The boot catalog has no entry for BIOS.")
-    where = (boot.entry.lba * BLOCK, boot.size_bytes)
+    where = (boot.offset_bytes, boot.size_bytes)
     if not boot.is_inside:
         what = "The BIOS boot image lies outside the file: the image is truncated."
-        findings.append(Finding("error", what, "Copy or download the image again.", *where))
+        findings.append(Finding("error", what, _AGAIN, *where))
         return Route(False, what)
-    name = boot.path or f"the boot image at block {boot.entry.lba}"
     if boot.entry.emulation == "unknown":
-        return Route(False, f"The boot catalog asks for an unknown kind of emulation for {name}.")
+        what = f"The boot catalog asks for an unknown kind of emulation for {boot.name}."
+        findings.append(Finding("error", what, _REBUILD, *where))
+        return Route(False, what)
     if boot.loader and not boot.table_ok:
-        what = f"The boot information table in {name} is missing or wrong: the loader would not find itself."
+        what = (
+            f"The boot information table in {boot.name} is missing or wrong: the loader would not find "
+            "itself."
+        )
         findings.append(Finding("error", what, _REBUILD, where[0] + bootinfo.TABLE_OFFSET, 56))
         return Route(False, what)
+    _check_loading(boot, structures, findings)
     kind = {"isolinux": "ISOLINUX", "grub2": "GRUB"}.get(boot.loader, "a boot image")
     emulation = "" if boot.entry.emulation == "none" else f" with {boot.entry.emulation} emulation"
-    return Route(True, f"El Torito starts {kind} ({name}){emulation}.")
+    return Route(True, f"El Torito starts {kind} ({boot.name}){emulation}.")
+
+
+def _check_loading(boot: BootImage, structures: Structures, findings: list[Finding]) -> None:
+    """How much of the image the BIOS loads, and whether an emulated floppy is a whole one."""
+    size = _FLOPPIES.get(boot.entry.media_type & 0x0F)
+    where = (boot.offset_bytes, boot.size_bytes)
+    if size is not None and boot.offset_bytes + size > structures.size_bytes:
+        what = f"{boot.name} is started as a floppy of {size} bytes, which ends behind the image."
+        findings.append(Finding("warning", what, _AGAIN, *where))
+    if boot.loader and 0 < boot.entry.load_sectors < 4:
+        count = boot.entry.load_sectors
+        what = f"The boot catalog lets the BIOS load {count} sectors of {boot.name}; it needs 4."
+        findings.append(Finding("warning", what, "Build the image with -boot-load-size 4.", *where))
 
 
 def judge_usb(structures: Structures, images: list[BootImage], findings: list[Finding]) -> Route:
     """BIOS from a stick: code in the MBR that finds a boot image made for it."""
     if structures.mbr is None:
+        if structures.has_unmarked_code:
+            what = "The first sector holds code, but does not end with 55 AA: a BIOS takes it for no MBR."
+            findings.append(Finding("error", what, _REBUILD, 510, 2))
+            return Route(False, what)
         return Route(False, "The image has no MBR: a BIOS sees no boot code on a stick.")
     kind = structures.mbr_kind
     if kind == "none":
         return Route(False, "The MBR holds no boot code.")
-    boot = _bios_image(images)
+    boot = bios_image(images)
     if kind == "other":
         return Route(False, "The MBR holds boot code that is not known; what it would do cannot be told.")
+    if kind in _MAKERS:
+        return _judge_chain(structures, boot, findings)
+    if kind == "grub2-disk":
+        return _judge_grub_disk(structures, findings)
     if boot is None or not boot.is_inside:
-        return Route(False, "The MBR's boot code has no BIOS boot image to start.")
+        what = "The MBR's boot code has no BIOS boot image to start."
+        findings.append(Finding("error", what, _AGAIN, bootinfo.MBR_POINTER_OFFSET, 8))
+        return Route(False, what)
     expected = boot.entry.lba * 4 + (4 if kind == "grub2" else 0)
     if structures.mbr_pointer != expected:
         start = boot.entry.lba * 4
         what = f"The MBR points to sector {structures.mbr_pointer}, but the boot image is at {start}."
         findings.append(Finding("error", what, _REBUILD, bootinfo.MBR_POINTER_OFFSET, 8))
         return Route(False, what)
-    name = boot.path or f"the boot image at block {boot.entry.lba}"
+    return _judge_pair(kind, boot, findings)
+
+
+def _judge_pair(kind: str, boot: BootImage, findings: list[Finding]) -> Route:
+    """Whether the boot image that the MBR finds is one that can be started so."""
     if kind == "isohybrid" and not (boot.loader == "isolinux" and boot.is_hybrid_ready):
-        return Route(False, f"{name} is no ISOLINUX that an isohybrid MBR can start.")
+        what = f"{boot.name} is no ISOLINUX that an isohybrid MBR can start."
+        findings.append(Finding("error", what, _REBUILD, boot.offset_bytes + 0x40, 4))
+        return Route(False, what)
     if kind == "isohybrid" and not boot.table_ok:
-        return Route(False, f"The boot information table in {name} is missing or wrong.")
+        return Route(False, f"The boot information table in {boot.name} is missing or wrong.")
     if kind == "grub2" and not boot.grub2_ok:
         what = (
-            f"GRUB's boot information in {name} is missing or wrong: GRUB would not find itself on a stick."
+            f"GRUB's boot information in {boot.name} is missing or wrong: GRUB would not find itself on a "
+            "stick."
         )
-        start = boot.entry.lba * BLOCK + bootinfo.GRUB2_OFFSET
+        start = boot.offset_bytes + bootinfo.GRUB2_OFFSET
         findings.append(Finding("error", what, _REBUILD, start, 8))
         return Route(False, what)
-    if not any(partition.active for partition in structures.mbr.partitions):
-        what = "No partition in the MBR has the active flag: some strict BIOSes do not boot such a stick."
-        findings.append(Finding("warning", what, "Most machines do not mind.", 446, 64))
-    return Route(True, f"The {'isohybrid' if kind == 'isohybrid' else 'GRUB'} MBR starts {name}.")
+    return Route(True, f"The {'isohybrid' if kind == 'isohybrid' else 'GRUB'} MBR starts {boot.name}.")
 
 
-def _bios_image(images: list[BootImage]) -> BootImage | None:
+def _judge_chain(structures: Structures, boot: BootImage | None, findings: list[Finding]) -> Route:
+    """An MBR that starts the active partition: right for a disk, seldom for an image on a stick."""
+    assert structures.mbr is not None
+    maker = _MAKERS[structures.mbr_kind]
+    hint = "If a partitioning tool put it there, write the image to the stick again."
+    active = [p for p in structures.mbr.partitions if p.active]
+    if len(active) != 1:
+        what = (
+            f"The MBR holds {maker}'s code, which starts the active partition, and {len(active)} are active."
+        )
+        findings.append(Finding("error", what, hint, 0, SECTOR))
+        return Route(False, what)
+    if active[0].start_lba in structures.boot_sectors:
+        return Route(True, f"{maker}'s MBR starts the boot sector of partition {active[0].index}.")
+    what = (
+        f"The MBR holds {maker}'s code, but partition {active[0].index}, which it starts, has no boot sector."
+    )
+    findings.append(Finding("error", what, hint, 0, SECTOR))
+    return Route(False, what)
+
+
+def _judge_grub_disk(structures: Structures, findings: list[Finding]) -> Route:
+    pointer = bootinfo.grub2_disk_pointer(structures.first_sector)
+    if structures.has_grub_core:
+        return Route(True, f"GRUB's MBR starts its core in sector {pointer}.")
+    what = f"GRUB's MBR for disks points to sector {pointer}, where there is no GRUB."
+    findings.append(Finding("error", what, _REBUILD, bootinfo.GRUB2_DISK_POINTER_OFFSET, 8))
+    return Route(False, what)
+
+
+def bios_image(images: list[BootImage]) -> BootImage | None:
+    """The boot image that a BIOS starts from disc."""
     return next((i for i in images if i.entry.is_bios and i.entry.is_bootable), None)

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mediakit.formats import gpt, mbr
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.iso import biosboot, efiboot, structures
+from mediakit.iso import biosboot, data_volumes, efiboot, menus, structures, tables
 from mediakit.iso.biosboot import BootImage, Route
-from mediakit.iso.efiboot import EfiVolume
+from mediakit.iso.efivolume import NAMES, EfiVolume, VolumeCache
+from mediakit.iso.menus import Menus
 from mediakit.iso.structures import SECTOR, Structures
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class BootRoutes:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """All of it. ``is_truncated``: the image says itself that it should be longer."""
+    """All of it. ``is_truncated``: the image says itself that it should be longer. ``claims``: the routes it
+    is made for."""
 
     path: str
     size_bytes: int
@@ -51,6 +54,22 @@ class ImageFacts:
     boot: BootRoutes
     findings: tuple[Finding, ...]
     is_truncated: bool
+    menus: Menus
+    claims: tuple[str, ...]
+
+    @property
+    def broken_claims(self) -> tuple[str, ...]:
+        """The routes that the image claims and that do not work: what ``audit`` fails for."""
+        return tuple(name for name, route in self.boot.items() if name in self.claims and not route.ok)
+
+    def to_audit_json(self) -> dict[str, Any]:
+        """The document of ``audit --json``."""
+        return {
+            "schema": SCHEMA,
+            "path": self.path,
+            "boot": {name: {"ok": route.ok, "why": route.why} for name, route in self.boot.items()},
+            "findings": [finding.to_audit_json() for finding in self.findings],
+        }
 
     def to_json(
         self, engine: dict[str, Any] | None = None, files: Iterable[FileRecord] | None = None
@@ -74,8 +93,12 @@ class ImageFacts:
         return document
 
 
-def gather(image: Image) -> ImageFacts:
-    """Look at everything once."""
+def gather(image: Image, kept: ImageFacts | None = None) -> ImageFacts:
+    """Look at everything once.
+
+    ``kept``: facts of the same image but for bytes outside its files and EFI volumes, whose loaders and menus
+    need no second look.
+    """
     raw = structures.gather(image)
     findings = [*raw.findings, *raw.gpt.findings]
     truncated = _check_size(image, raw, findings)
@@ -84,25 +107,62 @@ def gather(image: Image) -> ImageFacts:
     findings += _about_trees(image)
     entries = raw.catalog.entries if raw.catalog else ()
     images = [biosboot.examine(image, raw, entry) for entry in entries]
-    cache = efiboot.VolumeCache(image)
-    bios_cd = biosboot.judge_cd(raw, images, findings)
-    bios_usb = biosboot.judge_usb(raw, images, findings)
-    uefi_cd, cd_volume = efiboot.judge_cd(raw, images, cache, findings)
-    uefi_usb, usb_volume = efiboot.judge_usb(raw, cache, findings)
-    volumes = [v for v in (cd_volume, usb_volume) if v is not None]
-    secure = efiboot.judge_secure_boot(volumes)
-    findings += _remarks(volumes)
+    cache = VolumeCache(image, kept.efi_volumes if kept else ())
+    routes = {
+        "bios_cd": biosboot.judge_cd(raw, images, findings),
+        "bios_usb": biosboot.judge_usb(raw, images, findings),
+    }
+    routes["uefi_cd"], cd_volume = efiboot.judge_cd(raw, images, cache, findings)
+    routes["uefi_usb"], usb_volume = efiboot.judge_usb(raw, cache, findings)
+    volumes = list({v.offset_bytes: v for v in (cd_volume, usb_volume) if v is not None}.values())
+    routes["secure_boot"] = efiboot.judge_secure_boot(volumes, findings)
+    if kept is not None and kept.boot_images == tuple(images) and list(kept.efi_volumes) == volumes:
+        followed = kept.menus
+    else:
+        followed = menus.gather(image, images, cd_volume, usb_volume)
+    for name, route in routes.items():
+        if route.ok and followed.why_dead(name):
+            routes[name] = Route(False, followed.why_dead(name))
+    findings += [*tables.judge(raw, volumes), *data_volumes.judge(image, raw, volumes)]
+    findings += [*followed.findings, *_remarks(volumes)]
+    boot = BootRoutes(**routes)
     return ImageFacts(
         path=str(image.path),
         size_bytes=image.size_bytes,
         volume_id=image.descriptors.volumes[0].volume_id,
         structures=raw,
         boot_images=tuple(images),
-        efi_volumes=tuple({v.offset_bytes: v for v in volumes}.values()),
-        boot=BootRoutes(bios_cd, bios_usb, uefi_cd, uefi_usb, secure),
+        efi_volumes=tuple(volumes),
+        boot=boot,
         findings=tuple(dict.fromkeys(findings)),
         is_truncated=truncated,
+        menus=followed,
+        claims=_claims(raw, images, volumes),
     )
+
+
+def _claims(raw: Structures, images: list[BootImage], volumes: list[EfiVolume]) -> tuple[str, ...]:
+    """The routes that an image is made for, whether or not they work.
+
+    From disc: a catalog entry for that firmware, bootable or not; a catalog that is announced and cannot be
+    read claims BIOS, and UEFI too where there is an EFI partition. BIOS from a stick: boot code in the first
+    sector that is known, or known to be a system's; what unknown code would do cannot be told, so it claims
+    nothing. UEFI from a stick: a partition typed as an ESP. Secure Boot: a first loader with a signature that
+    machines trust.
+    """
+    record = raw.mbr
+    has_esp = bool(raw.gpt.gpt and any(p.type_guid == gpt.ESP for p in raw.gpt.gpt.partitions))
+    has_esp = has_esp or bool(record and any(p.type == mbr.TYPE_EFI for p in record.partitions))
+    is_lost = raw.catalog_lba is not None and raw.catalog is None
+    known = raw.mbr_kind not in ("none", "other")
+    claims = {
+        "bios_cd": is_lost or any(i.entry.is_bios for i in images),
+        "bios_usb": known or raw.has_unmarked_code,
+        "uefi_cd": (is_lost and has_esp) or any(i.entry.is_efi for i in images),
+        "uefi_usb": has_esp,
+        "secure_boot": efiboot.claims_secure_boot(volumes),
+    }
+    return tuple(name for name, claimed in claims.items() if claimed)
 
 
 def _check_size(image: Image, raw: Structures, findings: list[Finding]) -> bool:
@@ -150,9 +210,18 @@ def _about_trees(image: Image) -> list[Finding]:
 
 def _remarks(volumes: list[EfiVolume]) -> list[Finding]:
     found = []
-    if volumes and all("ia32" in volume.loaders for volume in volumes):
-        what = "There is a loader for 32-bit UEFI (ia32) too."
-        found.append(Finding("note", what))
+    for volume in volumes:
+        where = (volume.offset_bytes, volume.size_bytes)
+        for machine in ("ia32", "aa64"):
+            if machine in volume.loaders:
+                name = f"{NAMES[machine]} ({machine})"
+                what = f"There is a loader for UEFI on {name} too, in {volume.origin}."
+                found.append(Finding("note", what, "", *where))
+        for path, why in volume.damaged:
+            if path != "EFI/BOOT/BOOTX64.EFI":
+                dos = "\\" + path.replace("/", "\\")
+                what = f"{dos} in {volume.origin} is no loader: {why}"
+                found.append(Finding("warning", what, _AGAIN, *where))
     return found
 
 

@@ -35,6 +35,18 @@ class Structures:
     apple_map: apm.AppleMap | None = None
     paths: dict[int, tuple[str, int]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    first_sector: bytes = b""
+    catalog_lba: int | None = None
+    boot_sectors: frozenset[int] = frozenset()
+    """Where MBR partitions start with a boot sector that has code."""
+    has_grub_core: bool = False
+
+    @property
+    def has_unmarked_code(self) -> bool:
+        """Whether the first sector has an MBR's known code, but not the mark 55 AA (and is not Apple's)."""
+        is_apples = self.first_sector[:2] == apm.DRIVER_SIGNATURE
+        known = bootinfo.mbr_kind(self.first_sector) not in ("none", "other")
+        return self.mbr is None and known and not is_apples
 
 
 def gather(image: Image) -> Structures:
@@ -45,7 +57,7 @@ def gather(image: Image) -> Structures:
     # Apple's driver record lies there too, and old discs have anything behind it, 55 AA included
     is_apples = first[:2] == apm.DRIVER_SIGNATURE and not mbr.has_table(first)
     record = mbr.parse(first) if mbr.has_signature(first) and not is_apples else None
-    table = gpt.read(image.reader, image.size_bytes, SECTOR)
+    table = _gpt(image, record, catalog)
     apple = _apple_map(image, findings)
     wanted = {entry.lba for entry in catalog.entries} if catalog else set()
     return Structures(
@@ -59,7 +71,60 @@ def gather(image: Image) -> Structures:
         apple_map=apple,
         paths=_find_paths(image.tree, wanted, findings),
         findings=tuple(findings),
+        first_sector=first,
+        catalog_lba=image.descriptors.boot_catalog_lba,
+        boot_sectors=_boot_sectors(image, record),
+        has_grub_core=_has_grub_core(image, first) if record else False,
     )
+
+
+def _gpt(image: Image, record: mbr.Mbr | None, catalog: eltorito.BootCatalog | None) -> gpt.GptState:
+    table = gpt.read(image.reader, image.size_bytes, SECTOR)
+    if table.backup is None or not _is_stale(image, table, record, catalog):
+        return table
+    what = "The last sectors hold the backup GPT of an earlier use, not this image's."
+    place = table.backup.header_lba * SECTOR
+    return gpt.GptState(None, None, (Finding("note", what, "Harmless: nothing looks there.", place, SECTOR),))
+
+
+def _is_stale(
+    image: Image, table: gpt.GptState, record: mbr.Mbr | None, catalog: eltorito.BootCatalog | None
+) -> bool:
+    """Whether the only GPT is a backup that a stick's earlier contents left at its end.
+
+    It is the image's own where an MBR announces a GPT, where a primary header or its entries are left in the
+    system area, or where it has a partition that starts at a boot image for UEFI.
+    """
+    if table.primary is not None or table.backup is None or (record is not None and record.has_protective):
+        return False
+    area = image.read_at(0, iso9660.FIRST_DESCRIPTOR * BLOCK)
+    if area[SECTOR : SECTOR + 8] == gpt.SIGNATURE:
+        return False
+    entries = image.read_at(table.backup.entries_lba * SECTOR, gpt.ENTRY_BYTES)
+    if any(entries) and entries in area:
+        return False
+    boots = {entry.lba * BLOCK for entry in catalog.entries if entry.is_efi} if catalog else set()
+    return not any(p.start_lba * SECTOR in boots for p in table.backup.partitions)
+
+
+def _boot_sectors(image: Image, record: mbr.Mbr | None) -> frozenset[int]:
+    found = set()
+    for partition in record.partitions if record else ():
+        start = partition.start_lba * SECTOR
+        if 0 < start <= image.size_bytes - SECTOR:
+            sector = image.read_at(start, SECTOR)
+            if mbr.has_signature(sector) and sector[0] in (0xE9, 0xEB) and any(sector[90:440]):
+                found.add(partition.start_lba)
+    return frozenset(found)
+
+
+def _has_grub_core(image: Image, first: bytes) -> bool:
+    """Whether GRUB's ``diskboot`` lies where its MBR for disks points (its messages are in it)."""
+    start = bootinfo.grub2_disk_pointer(first) * SECTOR
+    if not 0 < start <= image.size_bytes - SECTOR:
+        return False
+    sector = image.read_at(start, SECTOR)
+    return b"loading" in sector and b"Geom" in sector
 
 
 def _catalog(image: Image, findings: list[Finding]) -> eltorito.BootCatalog | None:

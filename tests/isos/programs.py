@@ -8,12 +8,27 @@ X64, IA32 = 0x8664, 0x014C
 
 
 def efi_program(
-    machine: int = X64, signers: tuple[str, ...] = (), sbat: str = "", cut: bool = False
+    machine: int = X64,
+    signers: tuple[str, ...] = (),
+    sbat: str = "",
+    cut: bool = False,
+    more: dict[bytes, bytes] | None = None,
 ) -> bytes:
-    """A PE32+ EFI application. Each signer becomes a WIN_CERTIFICATE that holds its common name."""
+    """A PE32+ EFI application. Each signer becomes a WIN_CERTIFICATE that holds its common name.
+
+    ``more`` are further sections; a name longer than 8 bytes goes into a string table, as linkers do it.
+    """
     sections = [(b".text", b"\xc3" * 16)]
     if sbat:
         sections.append((b".sbat", sbat.encode()))
+    strings = bytearray(4)
+    for name, data in (more or {}).items():
+        if len(name) > 8:
+            short = b"/%d" % len(strings)
+            strings += name + b"\0"
+            sections.append((short, data))
+        else:
+            sections.append((name, data))
     optional = bytearray(240)
     struct.pack_into("<H", optional, 0, 0x20B)
     struct.pack_into("<II", optional, 32, 512, 512)  # alignment of sections in memory and in the file
@@ -28,10 +43,14 @@ def efi_program(
         table += struct.pack("<8sIIIIIIHHI", name, *place, 0, 0, 0, 0, 0x60000020)
         body += padded
         start += len(padded)
+    symbols = start if len(strings) > 4 else 0
+    if symbols:
+        body += bytes(strings).ljust(512, b"\0")
+        start += 512
     certificates = b"".join(_certificate(name) for name in signers)
     if certificates:
         struct.pack_into("<II", optional, 112 + 32, start, len(certificates))
-    coff = struct.pack("<HHIIIHH", machine, len(sections), 0, 0, 0, len(optional), 0x22)
+    coff = struct.pack("<HHIIIHH", machine, len(sections), 0, symbols, 0, len(optional), 0x22)
     head = b"MZ".ljust(60, b"\0") + struct.pack("<I", 64) + b"PE\0\0" + coff + bytes(optional) + table
     program = head.ljust(1024, b"\0") + body + certificates
     return program[:1200] if cut else program
