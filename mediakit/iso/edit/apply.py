@@ -57,7 +57,8 @@ def write_new(
 ) -> None:
     """A copy of the image with the edit in it; ``out`` appears only when it is complete.
 
-    Shares the unchanged bytes where the filesystem can (FICLONE), lets the kernel copy otherwise.
+    Shares the unchanged bytes where the filesystem can (FICLONE), lets the kernel copy otherwise. Like cp and
+    xorriso it leaves it to the system when the copy reaches the disk: the image it was made from is whole.
     """
     if out.exists() and (not out.is_file() or out.samefile(image.path)):
         raise RefusedError(f"{out} cannot be written as a new image.", "Name another file.")
@@ -72,9 +73,7 @@ def write_new(
             medium.resize(plan.new_size_bytes)
             for region in plan.regions:
                 _write_region(medium, region, progress, cancel)
-            medium.flush()
         part.rename(out)
-        _flush_folder(out.parent)
     except OSError as error:
         raise _no_room(error, out) from error
     finally:
@@ -137,7 +136,7 @@ def _copy(image: Image, part: Path, size_bytes: int, progress: _Progress, cancel
                 progress.add(size_bytes, "copy")
                 return
         except OSError:
-            target.truncate(0)
+            pass  # nothing was written; truncating would make ext4 flush the file when it is closed
         _copy_bytes(source.fileno(), target.fileno(), size_bytes, progress, cancel)
 
 
@@ -164,14 +163,6 @@ def _copy_bytes(source: int, target: int, left: int, progress: _Progress, cancel
                 view = view[os.write(target, view) :]
         left -= done
         progress.add(done, "copy")
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _no_room(error: OSError, out: Path) -> MediakitError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mediakit.errors import DeviceError
 from mediakit.iso import edit
 from tests.iso.edit import crash
 
@@ -104,3 +105,34 @@ def test_a_replaced_secret_is_nowhere_on_the_medium(isos: Isos) -> None:
     result = edit.undo(medium)
     assert result.lost == ("/boot/File-21.module",)
     assert first not in medium.data and second not in medium.data
+
+
+class Failing(crash.Recorder):
+    """A medium whose ``fail``-th write is an I/O error."""
+
+    count = 0
+    fail = 0
+
+    def write(self, offset: int, data: bytes) -> None:
+        self.count += 1
+        if self.count == self.fail:
+            raise DeviceError("It broke.")
+        super().write(offset, data)
+
+
+@pytest.mark.parametrize("kind", ["isohybrid_gpt", "grub_offset_gpt"])
+def test_an_error_at_any_write_leaves_the_old_image_or_one_that_is_completed(isos: Isos, kind: str) -> None:
+    old = isos(kind).read_bytes()
+    with crash.open_bytes(old) as image:
+        plan = edit.make_plan(image, [edit.Put("/new/x", b"x" * 3000)], now=NOW)
+    whole = Failing(old)
+    edit.apply_in_place(whole, plan)
+    for number in range(1, whole.count + 1):
+        medium = Failing(old)
+        medium.fail = number
+        with pytest.raises(DeviceError):
+            edit.apply_in_place(medium, plan)
+        medium.fail = 0
+        assert crash.working(bytes(medium.data)) == crash.working(old)
+        edit.complete(medium)
+        assert bytes(medium.data) in (old, bytes(whole.data))

@@ -319,3 +319,13 @@ def test_only_a_compressed_file_itself_cannot_be_replaced(isos: Isos, tmp_path: 
     apply(path, edit.Put("/new", b"n"))
     with iso.open_image(path) as image:
         assert image.read(packed) == contents and image.read("/new") == b"n"
+
+
+@pytest.mark.parametrize("kind", ["grub_gpt", "isohybrid_tool", "relocated"])
+def test_grub_reads_the_new_files_and_isovfy_finds_no_fault(isos: Isos, tmp_path: Path, kind: str) -> None:
+    path = copied(isos, kind, tmp_path)
+    for number in range(3):
+        apply(path, edit.Put(f"/boot/new dir/{number} {LONG}", b"long %d" % number), edit.Put("/short", b"s"))
+    for name, contents in (("/short", b"s"), (f"/boot/new dir/2 {LONG}", b"long 2")):
+        assert run.run(["grub-fstest", path, "cat", f"(loop0){name}"], timeout=20).stdout == contents
+    assert "No errors found" in run.run(["isovfy", path], timeout=20).text
