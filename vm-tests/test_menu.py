@@ -19,7 +19,7 @@ def spec(product, firmware: Firmware = Firmware.UEFI, *more: Disk) -> VmSpec:
 
 
 def choose(machine, entry: str) -> None:
-    walk.choose_entry(machine, machine.serial, entry, machine.deadline(60))
+    walk.choose_entry(machine.serial, entry, machine.deadline(60))
 
 
 def test_check_this_medium_says_that_it_is_whole(product, start) -> None:

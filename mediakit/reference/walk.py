@@ -168,19 +168,15 @@ def choose_install(serial: Serial, deadline: Deadline, looked: Callable[[], obje
     return text
 
 
-def choose_entry(console: Console, serial: Serial, label: str, deadline: Deadline) -> None:
-    """Screen 1: go down to the entry that holds ``label`` and choose it. GRUB stars the chosen one on its
-    screen; the keys go over the serial line, which loses none while the menu counts down."""
-    text = console.wait_screen(r"\*Install Engine \S+", deadline)
-    while label not in (row := _starred(text)):
+def choose_entry(serial: Serial, label: str, deadline: Deadline) -> None:
+    """Screen 1: go down to the entry that holds ``label`` and choose it. GRUB draws the chosen entry anew
+    with a star; it is read as it comes, because UEFI's console is wider than the terminal it is shown on."""
+    starred = r"\*(\w[\w ,.]*?) {3,}"
+    row = serial.expect(starred, deadline)[1]
+    while label not in row:
         serial.press("down")
-        text = console.wait_screen(rf"\*(?!{re.escape(row)} *\W*\n)\w", deadline)
+        row = serial.expect(starred, deadline)[1]
     serial.press("enter")
-
-
-def _starred(text: str) -> str:
-    found = re.search(r"\*(\w[\w ,.]*\w)", text)
-    return found[1] if found else ""
 
 
 def engine_ready(serial: Serial, deadline: Deadline, word: str = "READY") -> dict[str, Any]:
