@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from mediakit.engine.signature import PublicKey
 from mediakit.engine.sources import Source, open_source
 from mediakit.engine.sweep import Damage, Item, Piece, is_ascending, sweep, total_bytes
 from mediakit.errors import DeviceError, FormatError, SourceError
-from mediakit.progress import Cancel, Event, Observer, ignore
+from mediakit.progress import Cancel, Meter, Observer, ignore
 
 OK, DAMAGED, UNTRUSTED, UNCHECKED = "ok", "damaged", "untrusted", "unchecked"
 
@@ -185,13 +184,13 @@ class _Pass:
 
     def _run(self) -> tuple[Damage, ...]:
         whole = total_bytes(self._items) + sum(size for _, size, _, _ in self._streams)
-        meter = _Meter(self._observer, str(self._source.path), whole)
+        meter = Meter(self._observer, str(self._source.path), "check", whole)
         damaged = self._damaged + sweep(self._items, self._source.read_at, meter.add, self._cancel)
         for path, size, digest, algorithm in self._streams:
             damaged += self._stream(path, size, digest, algorithm, meter)
         return tuple(damaged)
 
-    def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: _Meter) -> list[Damage]:
+    def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: Meter) -> list[Damage]:
         running, done = hashlib.new(algorithm, usedforsecurity=False), 0
         try:
             for block in self._source.stream(path, 0, size):
@@ -202,25 +201,6 @@ class _Pass:
         except (DeviceError, SourceError):
             return [Damage(path, done, size - done, "it cannot be read")]
         return [] if running.hexdigest() == digest else [Damage(path, 0, size, "its content differs")]
-
-
-class _Meter:
-    """Progress of the one phase, ten times a second at most."""
-
-    def __init__(self, observer: Observer, target: str, total: int) -> None:
-        self._observer, self._target, self._total, self._done = observer, target, total, 0
-        self._started = self._last = time.monotonic()
-        observer(Event("phase", target, "check", total_bytes=total))
-
-    def add(self, size: int) -> None:
-        self._done += size
-        now = time.monotonic()
-        if now - self._last < 0.1 and self._done < self._total:
-            return
-        self._last = now
-        speed = self._done / max(now - self._started, 1e-6)
-        rest = (self._total - self._done) / speed if speed else None
-        self._observer(Event("progress", self._target, "check", self._done, self._total, speed, rest))
 
 
 def _area_pieces(area: Area) -> tuple[Piece, ...]:
