@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mediakit.iso.extract import Extraction
+    from mediakit.iso.extraction import Extraction
 
 SHOWN = 20
 """So many lines of one kind are printed; --json has them all."""
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     from mediakit import iso
     from mediakit.cli.progress import observer
-    from mediakit.iso.extract import extract
+    from mediakit.iso.extraction import extract
     from mediakit.progress import Event
 
     with (

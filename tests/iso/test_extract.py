@@ -15,7 +15,7 @@ import pytest
 from mediakit import iso, run
 from mediakit.cli.main import main
 from mediakit.errors import CancelledError, DeviceError, RefusedError, SourceError
-from mediakit.iso.extract import Extraction, extract
+from mediakit.iso.extraction import Extraction, extract
 from mediakit.iso.outdir import NameRefusedError, OutputFolder
 from mediakit.progress import Cancel
 from tests.isos import make
