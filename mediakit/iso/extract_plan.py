@@ -13,6 +13,8 @@ from mediakit.errors import DeviceError, FormatError, MediakitError, SourceError
 from mediakit.iso.image import Image
 from mediakit.iso.nodes import MAX_DEPTH, Node
 
+SHOWN_SIGNS = 100
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -69,7 +71,8 @@ def make_plan(image: Image, paths: Iterable[str]) -> ExtractPlan:
     contained = []
     for entry in plan.links:
         if _leads_out(entry.path, entry.node.target, folders):
-            plan.skipped.append(LeftOut(entry.path, f"it is a link that leads out, to {entry.node.target}"))
+            target = entry.node.target[:SHOWN_SIGNS] or "nothing"
+            plan.skipped.append(LeftOut(entry.path, f"it is a link that may lead out, to {target}"))
         else:
             contained.append(entry)
     plan.links = contained

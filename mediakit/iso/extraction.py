@@ -131,6 +131,8 @@ class _Run:
                     _put(descriptor, position, block)
                     position += len(block)
                     meter.add(len(block))
+                if position != node.size_bytes:
+                    raise _UnreadableError(*_whole(node), "its length is not what its folder says")
                 if position >= HOLE_BYTES:
                     os.ftruncate(descriptor, position)
                 if seconds is not None:
@@ -147,8 +149,7 @@ class _Run:
             try:
                 yield from self._image.stream(entry.path)
             except (FormatError, DeviceError) as error:
-                offset, size = node.extents[0]
-                raise _UnreadableError(offset, size, as_cause(error)) from error
+                raise _UnreadableError(*_whole(node), as_cause(error)) from error
             return
         for offset, size in node.extents:
             for start in range(0, size, READ_BYTES):
@@ -216,6 +217,12 @@ def _settle_existing(out: OutputFolder, plan: ExtractPlan, force: bool) -> None:
         )
     for path in there:
         out.allow_replacing(path)
+
+
+def _whole(node: Node) -> tuple[int, int]:
+    """Where a file begins in the image, and how much of it is stored."""
+    start = next((offset for offset, size in node.extents if size and offset >= 0), 0)
+    return start, sum(size for _, size in node.extents)
 
 
 def _missing(node: Node, limit: int) -> tuple[int, int] | None:

@@ -22,6 +22,7 @@ MAX_OPEN_FOLDERS = 96
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_RIGHTS = (errno.EACCES, errno.EROFS)
 _REFUSED_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EPERM, errno.EFBIG)
 _Identity = tuple[int, int]
 
@@ -205,9 +206,13 @@ class OutputFolder:
                 ) from error
             if error.errno in _REFUSED_NAMES:
                 raise NameRefusedError(f"this filesystem refuses it: {error.strerror}") from error
+            if error.errno in _NO_RIGHTS:
+                raise RefusedError(
+                    f"{self._shown(path)} may not be written: {error.strerror}.",
+                    "Extract into a folder of your own.",
+                ) from error
             raise DeviceError(
-                f"Writing {self._shown(path)} failed: {error.strerror}.",
-                "Check the disk, and your rights in the folder.",
+                f"Writing {self._shown(path)} failed: {error.strerror}.", "The disk may be dying."
             ) from error
 
     def _shown(self, path: str) -> str:

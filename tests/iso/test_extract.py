@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
+import shutil
 import stat
 import struct
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import pytest
 
 from mediakit import iso, run
 from mediakit.cli.main import main
-from mediakit.errors import CancelledError, DeviceError, RefusedError, SourceError
+from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError, SourceError
 from mediakit.iso.extraction import Extraction, extract
 from mediakit.iso.outdir import NameRefusedError, OutputFolder
 from mediakit.progress import Cancel
@@ -334,3 +336,29 @@ def test_the_command_prints_sentences_or_json(
     assert main(["extract", str(tmp_path / "missing"), "/", "-o", out]) == 3
     (tmp_path / "file").touch()
     assert main(["extract", str(odd), "/", "-o", str(tmp_path / "file")]) == 4
+
+
+def test_mutated_images_stay_inside_the_folder(odd: Path, tmp_path: Path) -> None:
+    """Bytes of folders and descriptors changed at random, names and links among them (seeded)."""
+    rng = random.Random(4)
+    whole = odd.read_bytes()
+    image, out = tmp_path / "image.iso", tmp_path / "below/out"
+    statuses = set()
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(rng.choice([1, 4, 16])):
+            data[rng.randrange(16 * 2048, 64 * 2048)] = rng.choice([0, 1, 255, 46, 47, rng.randrange(256)])
+        if rng.random() < 0.5:
+            data = data.replace(rng.choice([b"folder", b"readon", b"privat"]), b"../../")
+        image.write_bytes(data)
+        try:
+            statuses.add(unpack(image, out).exit_status)
+        except MediakitError as error:
+            statuses.add(error.exit_status)
+        if out.exists():
+            for path in out.rglob("*"):
+                assert path.resolve().is_relative_to(out) and not path.lstat().st_mode & 0o7000, path
+            assert list(out.parent.iterdir()) == [out]
+            shutil.rmtree(out.parent)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["image.iso"]
+    assert statuses >= {0, 3} and statuses <= {0, 3, 5}
