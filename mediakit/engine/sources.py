@@ -153,7 +153,15 @@ class IsoSource(_SpanSource):
         return True
 
     def spans(self, path: str) -> tuple[Span, ...]:
-        return tuple((extent.offset_bytes, extent.size_bytes) for extent in self._image.extents(path))
+        """Where the stored bytes lie: not the contents, for a compressed file; a hole (UDF) lies nowhere."""
+        extents = self._image.extents(path)
+        return tuple((extent.offset_bytes, extent.size_bytes) for extent in extents if not extent.is_hole)
+
+    def size(self, path: str) -> int:
+        return self._image.file(path).size_bytes
+
+    def stream(self, path: str, start: int, size: int) -> Iterator[bytes]:
+        return self._image.stream(path, start, size)
 
     def read_at(self, offset: int, size: int) -> bytes:
         return self._image.read_at(offset, size)

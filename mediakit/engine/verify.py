@@ -204,7 +204,7 @@ class _Pass:
         if size != entry.size_bytes:
             cause = f"it has {size} bytes instead of {entry.size_bytes}"
             self._damaged.append(Damage(entry.path, start, size, cause))
-        elif spans and is_ascending(spans):
+        elif spans and is_ascending(spans) and sum(length for _, length in spans) == size:
             pieces = tuple(Piece(offset, length) for offset, length in spans if length)
             self._add_item(Item(entry.path, pieces, entry.sha256, algorithm))
         else:
@@ -240,16 +240,22 @@ class _Pass:
         return tuple(damaged)
 
     def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: Meter) -> list[Damage]:
-        running, done = hashlib.new(algorithm, usedforsecurity=False), 0
+        """A file that is no run of the image's bytes: compressed, with holes, or in a folder."""
+        running = hashlib.new(algorithm, usedforsecurity=False)
+        cause = "its content differs"
         try:
             for block in self._source.stream(path, 0, size):
                 self._cancel.check()
                 running.update(block)
-                done += len(block)
                 meter.add(len(block))
         except (DeviceError, SourceError):
-            return [Damage(path, done, size - done, "it cannot be read")]
-        return [] if running.hexdigest() == digest else [Damage(path, 0, size, "its content differs")]
+            cause = "it cannot be read"
+        else:
+            if running.hexdigest() == digest:
+                return []
+        spans = self._source.spans(path) if self._source.is_image else ()
+        start, end = (min(spans)[0], max(map(sum, spans))) if spans else (0, size)
+        return [Damage(path, start, end - start, cause)]
 
 
 def _area_pieces(area: Area) -> tuple[Piece, ...]:

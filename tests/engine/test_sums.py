@@ -209,3 +209,24 @@ def test_threads_change_nothing(plain: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["verify", str(image), "--jobs", "2"]) == 1
     assert "image, bytes" in capsys.readouterr().out
     assert main(["verify", str(image), "--jobs", "-1"]) == 2
+
+
+def test_compressed_files_are_checked_by_what_a_reader_gets(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    content = b"compressible " * 50_000
+    (tree / "text").write_bytes(content)
+    (tree / "SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  text\n")
+    image = tmp_path / "zisofs.iso"
+    words = ["-outdev", image, "-set_filter_r", "--zisofs", "/text", "--", "-commit"]
+    run.run(
+        ["xorriso", "-no_rc", "-zisofs", "by_magic=off", *words[:2], "-map", tree, "/", *words[2:]],
+        timeout=60,
+    )
+    found = verify(image)
+    with closing(open_source(image)) as source:
+        assert source.size("/text") == len(content) > sum(size for _, size in source.spans("/text"))
+    assert (found.result, found.damaged) == ("ok", ())
+    place = isos.place(image, "/text")
+    isos.flip(image, place + 100)
+    assert [(one.path, one.offset_bytes) for one in verify(image).damaged] == [("/text", place)]

@@ -17,6 +17,7 @@ import pytest
 from mediakit import iso, run
 from mediakit.cli.main import main
 from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError, SourceError
+from mediakit.formats.iso9660 import moment_seconds
 from mediakit.iso.extraction import Extraction, extract
 from mediakit.iso.outdir import NameRefusedError, OutputFolder
 from mediakit.progress import Cancel
@@ -95,6 +96,20 @@ def test_xorriso_extracts_the_same(isos: Isos, kind: str, tmp_path: Path) -> Non
             if mine.is_file() and not mine.is_symlink():
                 assert mine.stat().st_mode == other.stat().st_mode, name
                 assert mine.stat().st_mtime == other.stat().st_mtime, name
+
+
+@pytest.mark.parametrize("kind", ["windows", "zisofs"])
+def test_udf_and_compressed_files_come_out_as_they_went_in(isos: Isos, kind: str, tmp_path: Path) -> None:
+    found = unpack(isos(kind), tmp_path / "out")
+    with iso.open_image(isos(kind)) as image:
+        sizes = {record.path: record.size_bytes for record in image.files() if record.kind == "file"}
+        contents = {path: b"".join(image.stream(path)) for path in sizes}
+        moments = {path: moment_seconds(image.file(path).moment) for path in sizes}
+    assert {one.path: one.size_bytes for one in found.extracted if one.kind == "file"} == sizes
+    for path, content in contents.items():
+        assert (tmp_path / f"out{path}").read_bytes() == content
+        assert (tmp_path / f"out{path}").stat().st_mtime == moments[path]
+    assert found.exit_status == 0 and len(sizes) > 3
 
 
 def test_modes_times_holes_and_links_are_kept_and_what_is_dangerous_is_not(odd: Path, tmp_path: Path) -> None:
