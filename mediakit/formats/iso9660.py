@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from mediakit.errors import FormatError
@@ -228,6 +229,7 @@ def joliet_name(name: bytes) -> str:
     return name.decode("utf-16-be", "replace").split(";", 1)[0]
 
 
+@lru_cache(1024)
 def moment_seconds(raw: bytes) -> int | None:
     """Seconds since 1970 (UTC) of a date and time in 7 bytes (§9.1.5) or 17 (§8.4.26.1).
 

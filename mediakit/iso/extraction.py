@@ -25,8 +25,6 @@ from mediakit.units import KIB, MIB
 READ_BYTES = MIB
 AHEAD_BYTES = 256 * KIB
 """Smaller files are read together with what follows them: they lie side by side."""
-HOLE_BYTES = 4 * KIB
-_ZEROS = bytes(HOLE_BYTES)
 SHORT = "the image ends before it does"
 
 
@@ -124,24 +122,23 @@ class _Run:
         try:
             if missing := _missing(node, self._image.size_bytes):
                 raise _UnreadableError(*missing, SHORT)
-            with self._out.new_file(entry.path, mode) as descriptor:
-                position = 0
-                for block in self._blocks(entry):
-                    self._cancel.check()
-                    _put(descriptor, position, block)
-                    position += len(block)
-                    meter.add(len(block))
-                if position != node.size_bytes:
-                    raise _UnreadableError(*_whole(node), "its length is not what its folder says")
-                if position >= HOLE_BYTES:
-                    os.ftruncate(descriptor, position)
-                if seconds is not None:
-                    os.utime(descriptor, (seconds, seconds))
-            self._extracted.append(FileRecord(entry.path, position, "file"))
+            size = self._out.write_file(entry.path, mode, self._metered(entry, meter), seconds)
+            self._extracted.append(FileRecord(entry.path, size, "file"))
         except NameRefusedError as error:
             self._failed.append(LeftOut(entry.path, error.why))
         except _UnreadableError as error:
             self._damaged.append(Damaged(entry.path, error.offset_bytes, error.size_bytes, error.cause))
+
+    def _metered(self, entry: Entry, meter: Meter) -> Iterator[bytes]:
+        """A file's blocks, counted; it is damaged if they are not as long as it."""
+        left = entry.node.size_bytes
+        for block in self._blocks(entry):
+            self._cancel.check()
+            left -= len(block)
+            yield block
+            meter.add(len(block))
+        if left:
+            raise _UnreadableError(*_whole(entry.node), "its length is not what its folder says")
 
     def _blocks(self, entry: Entry) -> Iterator[bytes]:
         node = entry.node
@@ -232,20 +229,3 @@ def _missing(node: Node, limit: int) -> tuple[int, int] | None:
             start = max(offset, limit)
             return start, offset + size - start
     return None
-
-
-def _put(descriptor: int, position: int, block: bytes) -> None:
-    """Write ``block``, leaving holes where whole 4 KiB of it are zeros."""
-    view, start = memoryview(block), 0
-    for at in range(0, len(block) - HOLE_BYTES + 1, HOLE_BYTES):
-        if block[at] or block[at + HOLE_BYTES - 1] or block[at : at + HOLE_BYTES] != _ZEROS:
-            continue
-        _write(descriptor, view[start:at], position + start)
-        start = at + HOLE_BYTES
-    _write(descriptor, view[start:], position + start)
-
-
-def _write(descriptor: int, data: memoryview, position: int) -> None:
-    while data:
-        done = os.pwrite(descriptor, data, position)
-        data, position = data[done:], position + done

@@ -11,14 +11,17 @@ import errno
 import os
 import stat
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from mediakit.errors import DeviceError, RefusedError
+from mediakit.units import KIB
 
 MAX_OPEN_FOLDERS = 96
+HOLE_BYTES = 4 * KIB
+_ZEROS = bytes(HOLE_BYTES)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -109,10 +112,12 @@ class OutputFolder:
                 os.mkdir(name, mode, dir_fd=parent)
         return True
 
-    @contextmanager
-    def new_file(self, path: str, mode: int) -> Iterator[int]:
-        """A descriptor for writing the new file ``path`` (mode less the umask); gone again on any error."""
-        with self._named(path):
+    def write_file(self, path: str, mode: int, blocks: Iterable[bytes], seconds: int | None) -> int:
+        """Make the file ``path`` (mode less the umask) of ``blocks`` and date it; returns its size in bytes.
+
+        Whole blocks of zeros become holes. Whatever goes wrong, also in ``blocks``, leaves no part of it.
+        """
+        try:
             parent, name = self._parent(path)
             final = name
             try:
@@ -123,7 +128,9 @@ class OutputFolder:
                 descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
             try:
                 try:
-                    yield descriptor
+                    size = _fill(descriptor, blocks)
+                    if seconds is not None:
+                        os.utime(descriptor, (seconds, seconds))
                 finally:
                     os.close(descriptor)
                 if name != final:
@@ -132,6 +139,9 @@ class OutputFolder:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=parent)
                 raise
+        except (OSError, ValueError) as error:
+            raise self._as_ours(error, path) from error
+        return size
 
     def make_link(self, path: str, target: str) -> None:
         """Make the symbolic link ``path``; whether it may lead there is the caller's to know."""
@@ -193,27 +203,61 @@ class OutputFolder:
 
     @contextmanager
     def _named(self, path: str) -> Iterator[None]:
-        """Errors of the host as sentences: about one name, or about the whole of it."""
+        """The host's errors about ``path`` as ours."""
         try:
             yield
-        except ValueError as error:
-            raise NameRefusedError("this system cannot write such a name") from error
-        except OSError as error:
-            if error.errno in _FULL:
-                raise DeviceError(
-                    f"{self.path} is full: {self._shown(path)} could not be written and was removed again.",
-                    "Make room, or extract into a folder on another disk.",
-                ) from error
-            if error.errno in _REFUSED_NAMES:
-                raise NameRefusedError(f"this filesystem refuses it: {error.strerror}") from error
-            if error.errno in _NO_RIGHTS:
-                raise RefusedError(
-                    f"{self._shown(path)} may not be written: {error.strerror}.",
-                    "Extract into a folder of your own.",
-                ) from error
-            raise DeviceError(
-                f"Writing {self._shown(path)} failed: {error.strerror}.", "The disk may be dying."
-            ) from error
+        except (OSError, ValueError) as error:
+            raise self._as_ours(error, path) from error
+
+    def _as_ours(self, error: OSError | ValueError, path: str) -> Exception:
+        """An error of the host as a sentence: about one name, or about the whole of it."""
+        if isinstance(error, ValueError):
+            return NameRefusedError("this system cannot write such a name")
+        if error.errno in _FULL:
+            return DeviceError(
+                f"{self.path} is full: {self._shown(path)} could not be written and was removed again.",
+                "Make room, or extract into a folder on another disk.",
+            )
+        if error.errno in _REFUSED_NAMES:
+            return NameRefusedError(f"this filesystem refuses it: {error.strerror}")
+        if error.errno in _NO_RIGHTS:
+            return RefusedError(
+                f"{self._shown(path)} may not be written: {error.strerror}.",
+                "Extract into a folder of your own.",
+            )
+        return DeviceError(f"Writing {self._shown(path)} failed: {error.strerror}.", "The disk may be dying.")
 
     def _shown(self, path: str) -> str:
         return f"{self.path}{path}" if str(self.path) != "/" else path
+
+
+def _fill(descriptor: int, blocks: Iterable[bytes]) -> int:
+    """Write ``blocks`` one after the other; returns how many bytes that were."""
+    size, ends_in_hole = 0, False
+    for block in blocks:
+        ends_in_hole = _put(descriptor, size, block)
+        size += len(block)
+    if ends_in_hole:
+        os.ftruncate(descriptor, size)
+    return size
+
+
+def _put(descriptor: int, position: int, block: bytes) -> bool:
+    """Write ``block``, leaving holes where whole 4 KiB of it are zeros; whether it ends in one."""
+    view, start = memoryview(block), 0
+    for at in range(0, len(block) - HOLE_BYTES + 1, HOLE_BYTES):
+        if block[at] or block[at + HOLE_BYTES - 1] or block[at : at + HOLE_BYTES] != _ZEROS:
+            continue
+        if at > start:
+            _write(descriptor, view[start:at], position + start)
+        start = at + HOLE_BYTES
+    if start == len(block):
+        return bool(block)
+    _write(descriptor, view[start:], position + start)
+    return False
+
+
+def _write(descriptor: int, data: memoryview, position: int) -> None:
+    while data:
+        done = os.pwrite(descriptor, data, position)
+        data, position = data[done:], position + done

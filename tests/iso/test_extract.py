@@ -308,17 +308,16 @@ def test_cancelling_leaves_no_part(isos: Isos, tmp_path: Path) -> None:
 
 def test_a_name_that_equals_another_to_the_filesystem_does_not_replace_it(tmp_path: Path) -> None:
     with OutputFolder(tmp_path / "out") as out:
-        with out.new_file("/name", 0o644) as descriptor:
-            os.write(descriptor, b"first")
-        with pytest.raises(NameRefusedError), out.new_file("/name", 0o644):
-            raise AssertionError("must not be opened")
+        assert out.write_file("/name", 0o644, [b"first"], None) == 5
+        with pytest.raises(NameRefusedError):
+            out.write_file("/name", 0o644, [b"other"], None)
         out.allow_replacing("/name")
-        with out.new_file("/name", 0o644) as descriptor:
-            os.write(descriptor, b"second")
-        with pytest.raises(NameRefusedError), out.new_file("/name", 0o644):
-            raise AssertionError("replaced twice")
-        with pytest.raises(NameRefusedError), out.new_file("/" + "n" * 300, 0o644):
-            raise AssertionError("must not be opened")
+        out.write_file("/name", 0o644, [b"second"], 1_000_000_000)
+        with pytest.raises(NameRefusedError):
+            out.write_file("/name", 0o644, [b"third"], None)
+        with pytest.raises(NameRefusedError):
+            out.write_file("/" + "n" * 300, 0o644, [b""], None)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["name"]
     assert (tmp_path / "out/name").read_bytes() == b"second"
 
 

@@ -16,7 +16,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 from measure import Bench, Result, UnavailableError
 from rows import ROWS, Row
 
-WIDTHS = (15, 30, 30, 12, 16, 8, 20)
+WIDTHS = (15, 30, 30, 12, 16, 8, 22)
 HEADS = ("row", "work", "peer", "ours", "peer's", "ratio", "target")
 
 
