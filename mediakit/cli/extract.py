@@ -38,14 +38,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     from mediakit import iso
     from mediakit.cli.progress import observer
-    from mediakit.iso.extraction import extract
+    from mediakit.cli.stopping import stopped_by_signals
     from mediakit.progress import Event
 
     with (
         iso.open_image(arguments.image) as image,
+        stopped_by_signals() as cancel,
         observer(arguments.progress, quiet=arguments.json) as watch,
     ):
-        found = extract(image, arguments.paths, arguments.output, force=arguments.force, observer=watch)
+        found = iso.extract(
+            image, arguments.paths, arguments.output, force=arguments.force, observer=watch, cancel=cancel
+        )
         if arguments.progress == "json":
             watch(Event("result", str(arguments.image), result=found.to_json()))
     if arguments.progress == "json":

@@ -90,6 +90,7 @@ class _Run:
         made = [entry for entry in plan.folders if self._folder(entry)]
         meter = Meter(self._observer, str(self._image.path), "extract", plan.total_bytes)
         for entry in plan.files:
+            self._cancel.check()
             self._file(entry, meter)
         for entry in plan.links:
             self._link(entry)
