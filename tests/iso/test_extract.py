@@ -113,6 +113,15 @@ def test_udf_and_compressed_files_come_out_as_they_went_in(isos: Isos, kind: str
     assert found.exit_status == 0 and len(sizes) > 3
 
 
+def test_what_comes_out_shorter_than_its_folder_says_is_damage(
+    isos: Isos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(iso.Image, "stream", lambda image, path: iter([b"short"]))
+    found = unpack(isos("zisofs"), tmp_path / "out")
+    assert found.exit_status == 3 and "length" in found.damaged[0].cause
+    assert not (tmp_path / f"out{found.damaged[0].path}").exists()
+
+
 def test_modes_times_holes_and_links_are_kept_and_what_is_dangerous_is_not(odd: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = unpack(odd, out)
