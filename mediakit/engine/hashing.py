@@ -18,6 +18,9 @@ Data = bytes | memoryview
 MAX_WAITING = 64
 """Pieces (of at most 1 MiB) that may wait, over all digests."""
 
+SMALL_BYTES = 32 << 10
+"""What is smaller is hashed before a thread would have heard of it."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -78,8 +81,8 @@ class RunningDigest:
 
     def update(self, data: Data) -> None:
         """Take ``data`` in, now or soon; it must not change any more."""
-        if self._pool is None:
-            self._take(data)
+        if self._pool is None or (len(data) < SMALL_BYTES and not self._is_busy):
+            self._take(data)  # nobody else is at it: only a call of this makes the digest busy
             return
         self._hashers.room.acquire()
         with self._lock:

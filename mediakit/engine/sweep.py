@@ -176,7 +176,7 @@ def _block(position: int, active: list[_Running], waiting: deque[_Running]) -> i
     """How many bytes to read at ``position``: as far as somebody wants them without a gap, 1 MiB at most."""
     end = position
     limit = position + READ_BYTES
-    for one in (*active, *waiting):
+    for one in itertools.chain(active, waiting):
         if one.left and _start(one) > end:
             if one in active:
                 continue
