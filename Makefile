@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 JUNIT := out/junit
 PYTEST := $(PY) -m pytest
 
-.PHONY: help setup demo test lint format unit vm vm-core bare clean
+.PHONY: help setup demo test lint format unit vm vm-core bench bare clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -41,6 +41,9 @@ vm-core: setup ## the VM tests that `make test` runs
 
 vm: setup ## the long tests and the long VM matrix (hours without KVM)
 	@$(PYTEST) tests vm-tests -m "long or vm"
+
+bench: setup ## how fast, beside xorriso, cp, dd and sha256sum in the same run (ONLY="inspect verify"; 8 GiB in /var/tmp)
+	@$(PY) tools/bench $(if $(ONLY),--only $(ONLY)) $(BENCH)
 
 bare: ## run `make test` (or TARGET=demo) in a bare Debian 12 tree: nothing installed by hand (root)
 	@tools/bare-tree $(or $(TARGET),test)

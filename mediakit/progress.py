@@ -5,6 +5,7 @@ screens are observers. Cancelling is a question the work asks between steps, not
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,3 +65,24 @@ class Cancel:
         """Raise CancelledError if somebody asked to stop."""
         if self.is_set:
             raise CancelledError
+
+
+class Meter:
+    """Progress of one phase over a known number of bytes, told ten times a second at most. For one thread."""
+
+    def __init__(self, observer: Observer, target: str, phase: str, total_bytes: int) -> None:
+        self._observer, self._target, self._phase = observer, target, phase
+        self._total, self._done = total_bytes, 0
+        self._started = self._last = time.monotonic()
+        observer(Event("phase", target, phase, total_bytes=total_bytes))
+
+    def add(self, size_bytes: int) -> None:
+        """So many bytes more are done."""
+        self._done = min(self._total, self._done + size_bytes)
+        now = time.monotonic()
+        if now - self._last < 0.1 and self._done < self._total:
+            return
+        self._last = now
+        speed = self._done / max(now - self._started, 1e-6)
+        rest = (self._total - self._done) / speed if speed else None
+        self._observer(Event("progress", self._target, self._phase, self._done, self._total, speed, rest))

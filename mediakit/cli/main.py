@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from mediakit import __version__
+from mediakit.cli.text import printable
 from mediakit.errors import CancelledError, MediakitError, MissingToolError
 
 VERBS: dict[str, str] = {
@@ -22,6 +23,7 @@ VERBS: dict[str, str] = {
     "audit": "whether an image or stick boots, or why not; repair its boot structures",
     "verify": "check every byte against manifest and signature",
     "rewrite": "change an image or a stick: files, kernel arguments, menu, label, answers",
+    "extract": "files and trees out of an image, safely",
     "write": "write an image to sticks, read back, add a data partition",
     "devices": "the disks and sticks of this machine, and which may be written",
     "reports": "the machines that a stick has installed or upgraded",
@@ -63,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def complain(error: MediakitError) -> None:
     """Print *what happened*, then *what to do*, to standard error."""
-    print(f"mediakit: {error.message}", file=sys.stderr)
+    print(f"mediakit: {printable(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        print(f"  {printable(error.hint)}", file=sys.stderr)
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:

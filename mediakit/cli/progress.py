@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mediakit.cli.text import line
 from mediakit.progress import Event, Observer, ignore
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ PHASES = {
     "compare": "comparing",
     "write": "writing",
     "verify": "reading back",
+    "check": "checking",
+    "extract": "extracting",
     "data": "ENGINE-DATA",
     "finish": "making it bootable",
 }
@@ -47,7 +50,7 @@ def _json_lines() -> Observer:
 
 def _warnings(event: Event) -> None:
     if event.kind == "warning":
-        print(f"mediakit: {event.target}: {event.message}", file=sys.stderr)
+        print(f"mediakit: {line(event.target)}: {line(event.message)}", file=sys.stderr)
 
 
 @contextmanager
@@ -84,7 +87,8 @@ class _Bars:
     def __call__(self, event: Event) -> None:
         with self._lock:
             if event.kind == "warning":
-                self._bars.console.print(f"{event.target}: {event.message}", markup=False, highlight=False)
+                text = f"{line(event.target)}: {line(event.message)}"
+                self._bars.console.print(text, markup=False, highlight=False)
             elif event.kind == "phase":
                 self._phase(event)
             elif event.kind == "progress" and event.target in self._tasks:
@@ -93,7 +97,7 @@ class _Bars:
                 )
 
     def _phase(self, event: Event) -> None:
-        text = f"{event.target} {PHASES.get(event.phase, event.message or event.phase)}"
+        text = f"{line(event.target)} {PHASES.get(event.phase, event.message or event.phase)}"
         if event.target in self._tasks:
             self._bars.reset(self._tasks[event.target], description=text)
         else:

@@ -15,6 +15,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="PUB", type=Path, help="trust this minisign public key, and only this one"
     )
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=0, help="threads that hash; by default as many as are good"
+    )
     parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
@@ -25,13 +28,15 @@ def execute(arguments: argparse.Namespace) -> int:
     from mediakit.cli.progress import observer
     from mediakit.engine import keys
     from mediakit.engine.verify import verify
-    from mediakit.errors import SourceError
+    from mediakit.errors import SourceError, UsageError
     from mediakit.progress import Event
     from mediakit.stick.judge import judge
 
+    if not 0 <= arguments.jobs <= 256:
+        raise UsageError(f"--jobs {arguments.jobs} is no number of threads.", "Write a number from 1 on.")
     trusted = None if arguments.key is None else (keys.load_key_file(arguments.key),)
     with observer(arguments.progress, quiet=arguments.json) as watch:
-        found = verify(arguments.image, trusted, observer=watch, judge=judge)
+        found = verify(arguments.image, trusted, observer=watch, judge=judge, jobs=arguments.jobs)
         if found.checked_by == "none" and arguments.image.is_dir():
             raise SourceError(
                 f"{arguments.image} is a folder that holds no medium.",
@@ -46,17 +51,25 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def describe(found: Verification) -> str:
     """The result for people."""
+    from mediakit.cli.text import line
+
+    good = {
+        "engine": "Every byte is what its maker published.",
+        "md5": "Every byte is what its implanted MD5 was made of.",
+        "sums": "What there are sums of is what they say.",
+        "receipt": "Every byte is what was written to it.",
+    }
     heads = {
-        "ok": "Every byte is what its maker published.",
+        "ok": good.get(found.checked_by, ""),
         "damaged": "It is damaged.",
         "untrusted": "It cannot be trusted.",
         "unchecked": "It was not checked.",
     }
-    lines = [f"{found.path}: {heads[found.result]}"]
+    lines = [f"{line(found.path)}: {heads[found.result]}"]
     for damage in found.damaged:
         end = damage.offset_bytes + damage.size_bytes
-        lines.append(f"  {damage.path}, bytes {damage.offset_bytes} to {end}: {damage.cause}.")
-    lines += [f"  {note}" for note in found.notes]
+        lines.append(f"  {line(damage.path)}, bytes {damage.offset_bytes} to {end}: {damage.cause}.")
+    lines += [f"  {line(note)}" for note in found.notes]
     if found.result == "damaged":
         lines.append("  Download or copy the image again; write the stick again.")
     return "\n".join(lines)

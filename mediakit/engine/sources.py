@@ -17,6 +17,7 @@ from mediakit.errors import DeviceError, FormatError, MediakitError, SourceError
 from mediakit.formats import gpt, mbr
 from mediakit.formats.fat import Fat
 from mediakit.formats.reader import Reader, file_reader, sub_reader
+from mediakit.iso.nodes import Node
 from mediakit.units import MIB, SECTOR
 
 BLOCK_BYTES = MIB
@@ -144,16 +145,31 @@ class IsoSource(_SpanSource):
         self.path = path
         self._image = iso.open_image(path)
         self.size_bytes = self._image.size_bytes
+        self._last: tuple[str, Node] | None = None
 
     def exists(self, path: str) -> bool:
         try:
-            self._image.extents(path)
+            self._file(path)
         except SourceError:
             return False
         return True
 
     def spans(self, path: str) -> tuple[Span, ...]:
-        return tuple((extent.offset_bytes, extent.size_bytes) for extent in self._image.extents(path))
+        """Where the stored bytes lie: not the contents, for a compressed file; a hole (UDF) lies nowhere."""
+        extents = self._file(path).extents
+        return tuple((e.offset_bytes, e.size_bytes) for e in extents if e.size_bytes and not e.is_hole)
+
+    def size(self, path: str) -> int:
+        return self._file(path).size_bytes
+
+    def stream(self, path: str, start: int, size: int) -> Iterator[bytes]:
+        return self._image.stream(path, start, size)
+
+    def _file(self, path: str) -> Node:
+        """The file's node; the last one is remembered, for questions about a file come together."""
+        if self._last is None or self._last[0] != path:
+            self._last = path, self._image.file(path)
+        return self._last[1]
 
     def read_at(self, offset: int, size: int) -> bytes:
         return self._image.read_at(offset, size)

@@ -1,16 +1,18 @@
 """Many hashes over one image in one pass: each byte is read once, in order, for every hash.
 
 ``Item`` says which bytes make one file or area; ``sweep`` reads them and says which do not match. Reads only.
+Reading goes on while threads hash (``engine.hashing``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from mediakit.engine.hashing import Checkpoint, Hashers, RunningDigest
 from mediakit.errors import DeviceError, FormatError
 from mediakit.progress import Cancel
 from mediakit.units import KIB, MIB
@@ -37,6 +39,7 @@ class Item:
     pieces: tuple[Piece, ...]
     digest: str
     algorithm: str = "sha256"
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,18 @@ class _Running:
     """An item on its way."""
 
     item: Item
+    hashers: Hashers
     left: deque[Piece] = field(default_factory=deque)
     failed: list[Damage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.left = deque(self.item.pieces)
-        self.hash = hashlib.new(self.item.algorithm, usedforsecurity=False)
         self._skip_filled()
+
+    @cached_property
+    def digest(self) -> RunningDigest:
+        """Made when the first bytes come: thousands of items wait."""
+        return self.hashers.digest(self.item.algorithm, self.item.checkpoints)
 
     def feed(self, offset: int, data: memoryview | bytes) -> None:
         """Take what is ours of ``data``, which lies at ``offset``."""
@@ -68,7 +76,7 @@ class _Running:
         while self.left and self.left[0].offset_bytes < end:
             piece = self.left.popleft()
             stop = min(piece.offset_bytes + piece.size_bytes, end)
-            self.hash.update(data[piece.offset_bytes - offset : stop - offset])
+            self.digest.update(data[piece.offset_bytes - offset : stop - offset])
             rest = piece.offset_bytes + piece.size_bytes - stop
             if rest:
                 self.left.appendleft(Piece(stop, rest))
@@ -90,24 +98,40 @@ class _Running:
             self._skip_filled()
 
     def result(self) -> list[Damage]:
-        if self.failed or self.hash.hexdigest() == self.item.digest:
+        """What is wrong with it, when everything has been hashed."""
+        if self.failed or self.digest.hexdigest() == self.item.digest:
             return self.failed
         first, last = self.item.pieces[0], self.item.pieces[-1]
-        size = last.offset_bytes + last.size_bytes - first.offset_bytes
-        return [Damage(self.item.path, first.offset_bytes, size, "its content differs")]
+        start, end = first.offset_bytes, last.offset_bytes + last.size_bytes
+        if self.digest.wrong_bytes is not None:
+            end = start + self.digest.wrong_bytes
+        start += self.digest.good_bytes
+        return [Damage(self.item.path, start, end - start, "its content differs")]
 
     def _skip_filled(self) -> None:
         while self.left and self.left[0].fill:
             piece = self.left.popleft()
             for start in range(0, piece.size_bytes, READ_BYTES):
-                self.hash.update(piece.fill * min(READ_BYTES, piece.size_bytes - start))
+                self.digest.update(piece.fill * min(READ_BYTES, piece.size_bytes - start))
 
 
-def sweep(items: Iterable[Item], read: Read, advance: Callable[[int], None], cancel: Cancel) -> list[Damage]:
-    """Hash all items in one pass over ``read(offset, size)``; ``advance`` hears of bytes that are done."""
-    waiting = deque(sorted((_Running(item) for item in items), key=_start))
-    active: list[_Running] = []
-    damaged: list[Damage] = []
+def sweep(
+    items: Iterable[Item], read: Read, advance: Callable[[int], None], cancel: Cancel, jobs: int = 0
+) -> list[Damage]:
+    """Hash all items in one pass over ``read(offset, size)``; ``advance`` hears of bytes that are read.
+
+    ``jobs`` threads hash meanwhile; 0 for as many as are good here. An item's checkpoints narrow its damage
+    down; they count bytes from its first one, so its pieces must be without gaps.
+    """
+    with Hashers(jobs) as hashers:
+        running = sorted((_Running(item, hashers) for item in items), key=_start)
+        _pass(running, read, advance, cancel)
+    damaged = [damage for one in running for damage in one.result()]
+    return sorted(damaged, key=lambda d: (d.offset_bytes, d.path))
+
+
+def _pass(running: list[_Running], read: Read, advance: Callable[[int], None], cancel: Cancel) -> None:
+    waiting, active = deque(running), list[_Running]()
     position = 0
     while waiting or active:
         position = max(position, min(_start(one) for one in (*active, *itertools.islice(waiting, 1))))
@@ -119,10 +143,7 @@ def sweep(items: Iterable[Item], read: Read, advance: Callable[[int], None], can
             _read_block(active, read, position, size)
         position += size
         advance(size)
-        for one in [one for one in active if not one.left]:
-            active.remove(one)
-            damaged += one.result()
-    return sorted(damaged, key=lambda d: (d.offset_bytes, d.path))
+        active = [one for one in active if one.left]
 
 
 def total_bytes(items: Iterable[Item]) -> int:
@@ -155,7 +176,7 @@ def _block(position: int, active: list[_Running], waiting: deque[_Running]) -> i
     """How many bytes to read at ``position``: as far as somebody wants them without a gap, 1 MiB at most."""
     end = position
     limit = position + READ_BYTES
-    for one in (*active, *waiting):
+    for one in itertools.chain(active, waiting):
         if one.left and _start(one) > end:
             if one in active:
                 continue

@@ -1,8 +1,9 @@
 """Is every byte of an image what its maker signed or summed? Reads only, each byte once.
 
 An Engine medium is held against its manifest and signature (``checked_by`` engine), any other image against
-what it carries: isomd5sum's implanted MD5 (md5), ``SHA256SUMS`` or ``md5sum.txt`` (sums). Without any of them
-it is unchecked, which is not the same as good.
+a sum that lies beside it, isomd5sum's implanted MD5 (md5), and the lists of sums in it (sums). Sums of the
+whole decide; then lists in the image only say which file it is. Without any of them it is unchecked, which
+is not the same as good.
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mediakit.engine import custom, keys, manifest, signature, sums
 from mediakit.engine.image import EngineImage
+from mediakit.engine.implanted import WHOLE, implanted_md5
 from mediakit.engine.manifest import Area, ManifestFile
 from mediakit.engine.signature import PublicKey
 from mediakit.engine.sources import Source, open_source
 from mediakit.engine.sweep import Damage, Item, Piece, is_ascending, sweep, total_bytes
 from mediakit.errors import DeviceError, FormatError, SourceError
-from mediakit.progress import Cancel, Event, Observer, ignore
+from mediakit.progress import Cancel, Meter, Observer, ignore
 
 OK, DAMAGED, UNTRUSTED, UNCHECKED = "ok", "damaged", "untrusted", "unchecked"
 
@@ -65,18 +68,22 @@ def verify(
     observer: Observer = ignore,
     cancel: Cancel | None = None,
     judge: Judge | None = None,
+    jobs: int = 0,
 ) -> Verification:
-    """Check the image, device or mounted folder at ``path``; SourceError if it is unreadable."""
+    """Check the image, device or mounted folder at ``path``; SourceError if it is unreadable.
+
+    ``jobs`` threads hash, 0 for as many as are good here; the image is read once and in order all the same.
+    """
     stop = cancel or Cancel()
     _forget_cached(path)
     source = open_source(path)
     try:
         if source.exists(manifest.PATH):
-            return _Pass(source, observer, stop).engine(
+            return _Pass(source, observer, stop, jobs).engine(
                 keys.built_in() if trusted is None else tuple(trusted)
             )
         judged = judge(path, observer, stop) if judge else None
-        return judged or _Pass(source, observer, stop).other()
+        return judged or _Pass(source, observer, stop, jobs).other()
     finally:
         source.close()
 
@@ -84,8 +91,8 @@ def verify(
 class _Pass:
     """One pass over one source."""
 
-    def __init__(self, source: Source, observer: Observer, cancel: Cancel) -> None:
-        self._source, self._observer, self._cancel = source, observer, cancel
+    def __init__(self, source: Source, observer: Observer, cancel: Cancel, jobs: int) -> None:
+        self._source, self._observer, self._cancel, self._jobs = source, observer, cancel, jobs
         self._damaged: list[Damage] = []
         self._items: list[Item] = []
         self._streams: list[tuple[str, int, str, str]] = []
@@ -125,24 +132,63 @@ class _Pass:
         return Verification(path, "engine", result, checked.state, damaged, (*notes, *customised.notes))
 
     def other(self) -> Verification:
-        """An image that is not an Engine's: whatever it carries to be checked against."""
+        """An image that is not an Engine's: whatever there is to check it against."""
         path = str(self._source.path)
         try:
-            implanted = sums.implanted_md5(self._source)
+            implanted = implanted_md5(self._source)
         except FormatError as error:
             return Verification(path, "none", UNCHECKED, None, (), (error.message,))
-        if implanted is not None:
+        beside = sums.beside(self._source.path) if self._source.is_iso else []
+        listed = sums.listed(self._source)
+        for entry in beside:
+            everything = (Piece(0, self._source.size_bytes),)
+            self._add_item(Item(WHOLE, everything, entry.digest, entry.algorithm))
+        if implanted:
             self._add_item(implanted)
-            checked_by, notes = "md5", []
-        else:
-            listed = sums.listed(self._source)
-            if not listed:
-                return Verification(path, "none", UNCHECKED, None, (), (sums.NOTHING,))
-            checked_by, notes = "sums", [f"Checked against {listed[0].source}."]
-            for entry in listed:
-                self._add_sum(entry)
+        for entry in listed:
+            self._add_sum(entry)
+        if not (beside or implanted or listed):
+            return Verification(path, "none", UNCHECKED, None, (), (sums.NOTHING,))
         damaged = self._run()
+        lists = ", ".join(dict.fromkeys(entry.source for entry in (*beside, *listed)))
+        notes = [f"Checked against {lists}."] if lists else []
+        checked_by = "md5" if implanted and not beside else "sums"
+        if beside or implanted:
+            damaged = self._judge_whole(damaged, notes, len(beside) + (implanted is not None))
+        else:
+            notes += self._unlisted(listed)
         return Verification(path, checked_by, DAMAGED if damaged else OK, None, damaged, tuple(notes))
+
+    def _judge_whole(
+        self, damaged: tuple[Damage, ...], notes: list[str], sums_of_all: int
+    ) -> tuple[Damage, ...]:
+        """What is wrong where sums of the whole decide: the narrowest range that one of them gives."""
+        whole = sorted((one for one in damaged if one.path == WHOLE), key=lambda one: one.size_bytes)
+        parts = [one for one in damaged if one.path != WHOLE]
+        if len(whole) < sums_of_all and (whole or parts):
+            names = ", ".join(dict.fromkeys(one.path for one in damaged))
+            notes.append(f"Other sums that it carries do not match, so they are not of this image: {names}.")
+            return ()
+        if whole and not parts:
+            names = ", ".join(islice(self._names_in(whole[0]), 5))
+            notes += [f"In these bytes lie: {names}."] if names else []
+        return (*whole[:1], *parts)
+
+    def _names_in(self, damage: Damage) -> Iterator[str]:
+        """The files that have bytes in a range of the image, as far as its tree can be read."""
+        start, end = damage.offset_bytes, damage.offset_bytes + damage.size_bytes
+        with suppress(SourceError, DeviceError):
+            for path in self._source.walk():
+                if any(at < end and at + size > start for at, size in self._source.spans(path) if size):
+                    yield path
+
+    def _unlisted(self, listed: list[sums.Listed]) -> list[str]:
+        """How much of it no list names; sentences."""
+        known = {entry.path for entry in listed} | {entry.source for entry in listed}
+        count = 0
+        with suppress(SourceError, DeviceError):
+            count = sum(path not in known for path in self._source.walk())
+        return [f"No list names {count} of its files: they were not checked."] if count else []
 
     def _add_sum(self, entry: sums.Listed) -> None:
         if not self._source.exists(entry.path):
@@ -161,7 +207,7 @@ class _Pass:
         if size != entry.size_bytes:
             cause = f"it has {size} bytes instead of {entry.size_bytes}"
             self._damaged.append(Damage(entry.path, start, size, cause))
-        elif spans and is_ascending(spans):
+        elif spans and is_ascending(spans) and sum(length for _, length in spans) == size:
             pieces = tuple(Piece(offset, length) for offset, length in spans if length)
             self._add_item(Item(entry.path, pieces, entry.sha256, algorithm))
         else:
@@ -188,42 +234,31 @@ class _Pass:
 
     def _run(self) -> tuple[Damage, ...]:
         whole = total_bytes(self._items) + sum(size for _, size, _, _ in self._streams)
-        meter = _Meter(self._observer, str(self._source.path), whole)
-        damaged = self._damaged + sweep(self._items, self._source.read_at, meter.add, self._cancel)
+        meter = Meter(self._observer, str(self._source.path), "check", whole)
+        damaged = self._damaged + sweep(
+            self._items, self._source.read_at, meter.add, self._cancel, self._jobs
+        )
         for path, size, digest, algorithm in self._streams:
             damaged += self._stream(path, size, digest, algorithm, meter)
         return tuple(damaged)
 
-    def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: _Meter) -> list[Damage]:
-        running, done = hashlib.new(algorithm, usedforsecurity=False), 0
+    def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: Meter) -> list[Damage]:
+        """A file that is no run of the image's bytes: compressed, with holes, or in a folder."""
+        running = hashlib.new(algorithm, usedforsecurity=False)
+        cause = "its content differs"
         try:
             for block in self._source.stream(path, 0, size):
                 self._cancel.check()
                 running.update(block)
-                done += len(block)
                 meter.add(len(block))
         except (DeviceError, SourceError):
-            return [Damage(path, done, size - done, "it cannot be read")]
-        return [] if running.hexdigest() == digest else [Damage(path, 0, size, "its content differs")]
-
-
-class _Meter:
-    """Progress of the one phase, ten times a second at most."""
-
-    def __init__(self, observer: Observer, target: str, total: int) -> None:
-        self._observer, self._target, self._total, self._done = observer, target, total, 0
-        self._started = self._last = time.monotonic()
-        observer(Event("phase", target, "check", total_bytes=total))
-
-    def add(self, size: int) -> None:
-        self._done += size
-        now = time.monotonic()
-        if now - self._last < 0.1 and self._done < self._total:
-            return
-        self._last = now
-        speed = self._done / max(now - self._started, 1e-6)
-        rest = (self._total - self._done) / speed if speed else None
-        self._observer(Event("progress", self._target, "check", self._done, self._total, speed, rest))
+            cause = "it cannot be read"
+        else:
+            if running.hexdigest() == digest:
+                return []
+        spans = self._source.spans(path) if self._source.is_image else ()
+        start, end = (min(spans)[0], max(map(sum, spans))) if spans else (0, size)
+        return [Damage(path, start, end - start, cause)]
 
 
 def _area_pieces(area: Area) -> tuple[Piece, ...]:

@@ -12,6 +12,8 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from mediakit.errors import FormatError
@@ -31,7 +33,10 @@ _VERSION = re.compile(r";[0-9]{1,5}$")
 
 @dataclass(frozen=True)
 class DirectoryRecord:
-    """One record (§9.1), at ``offset_bytes`` of the image; ``system_use`` is its Rock Ridge area."""
+    """One record (§9.1), at ``offset_bytes`` of the image; ``system_use`` is its Rock Ridge area.
+
+    ``recorded`` is the date and time of §9.1.5, raw: ``moment_seconds`` reads it.
+    """
 
     name: bytes
     lba: int
@@ -40,6 +45,7 @@ class DirectoryRecord:
     system_use: bytes
     offset_bytes: int
     interleaved: bool = False
+    recorded: bytes = b""
 
     @property
     def is_directory(self) -> bool:
@@ -183,6 +189,7 @@ def parse_record(data: bytes, at: int, base: int = 0) -> DirectoryRecord | None:
         system_use=bytes(data[use_start : at + length]),
         offset_bytes=base + at,
         interleaved=bool(data[at + 26] or data[at + 27]),
+        recorded=bytes(data[at + 18 : at + 25]),
     )
 
 
@@ -220,6 +227,26 @@ def enhanced_name(name: bytes) -> str:
 def joliet_name(name: bytes) -> str:
     """A Joliet name: big-endian UCS-2, without version."""
     return name.decode("utf-16-be", "replace").split(";", 1)[0]
+
+
+@lru_cache(1024)
+def moment_seconds(raw: bytes) -> int | None:
+    """Seconds since 1970 (UTC) of a date and time in 7 bytes (§9.1.5) or 17 (§8.4.26.1).
+
+    None for “not specified” and for what is no date. The last byte counts quarters of an hour from UTC.
+    """
+    if len(raw) == 7:
+        fields = (1900 + raw[0], *raw[1:6])
+    elif len(raw) == 17 and raw[:14].isdigit():
+        fields = (int(raw[:4]), *(int(raw[at : at + 2]) for at in range(4, 14, 2)))
+    else:
+        return None
+    try:
+        moment = datetime(*fields).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    (quarters,) = struct.unpack("b", raw[-1:])
+    return int(moment.timestamp()) - quarters * 900 if -48 <= quarters <= 52 else int(moment.timestamp())
 
 
 def _text(raw: bytes, is_joliet: bool) -> str:

@@ -23,7 +23,10 @@ MAX_NAME_BYTES = 4096
 
 @dataclass(frozen=True)
 class RockRidge:
-    """What Rock Ridge says of one record; ``child_lba`` is where a relocated directory really is (CL)."""
+    """What Rock Ridge says of one record; ``child_lba`` is where a relocated directory really is (CL).
+
+    ``modified`` is TF's time of the last change, raw (7 or 17 bytes: ``iso9660.moment_seconds``).
+    """
 
     name: str | None = None
     mode: int | None = None
@@ -32,6 +35,7 @@ class RockRidge:
     is_relocated: bool = False
     uncompressed_bytes: int | None = None
     has_continuation: bool = False
+    modified: bytes = b""
 
     @property
     def is_symlink(self) -> bool:
@@ -62,6 +66,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
     name, target = bytearray(), bytearray()
     has_name = continues = False
     mode = child = uncompressed = None
+    modified = b""
     symlink = relocated = continued = False
     for tag, body in _entries(system_use[skip:], reader):
         if tag == b"NM" and body:
@@ -74,6 +79,8 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
             mode = struct.unpack_from("<I", body)[0]
         elif tag == b"CL" and len(body) >= 4:
             child = struct.unpack_from("<I", body)[0]
+        elif tag == b"TF" and body:
+            modified = _modified(body) or modified
         elif tag == b"RE":
             relocated = True
         elif tag == b"ZF":
@@ -90,6 +97,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
         is_relocated=relocated,
         uncompressed_bytes=uncompressed,
         has_continuation=continued,
+        modified=modified,
     )
 
 
@@ -120,6 +128,13 @@ def _area(area: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield tag, area[at + 4 : at + length]
         at += length
+
+
+def _modified(body: bytes) -> bytes:
+    """The modification time of a TF entry (RRIP §4.1.6): it follows the creation time, if that is there."""
+    flags, size = body[0], 17 if body[0] & 0x80 else 7
+    start = 1 + size * (flags & 1)
+    return body[start : start + size] if flags & 2 and len(body) >= start + size else b""
 
 
 def _add_target(target: bytearray, components: bytes, continues: bool) -> bool:

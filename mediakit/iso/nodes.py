@@ -50,6 +50,7 @@ class Node:
     is_zisofs: bool = False
     has_continuation: bool = False
     mode: int | None = None
+    moment: bytes = b""
 
     @property
     def stored_bytes(self) -> int:

@@ -89,6 +89,7 @@ class Tree(FileTree):
             is_zisofs=is_zisofs,
             has_continuation=rock.has_continuation,
             mode=rock.mode,
+            moment=rock.modified or first.recorded,
         )
 
     def _relocated(self, name: str, lba: int, records: tuple[DirectoryRecord, ...]) -> Node:

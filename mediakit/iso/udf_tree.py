@@ -59,7 +59,7 @@ class UdfTree(FileTree):
         extents = extents or (Extent(file.at_byte, 0),)
         if kind == "directory" and any(extent.is_hole for extent in extents):
             raise FormatError(f"The folder “{name}” of the UDF filesystem is stored nowhere.")
-        node = Node(name, kind, size, extents, (), target)
+        node = Node(name, kind, size, extents, (), target, moment=file.entry.modified)
         if kind == "directory":
             self._entries[_key(node)] = file
         return node

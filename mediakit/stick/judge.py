@@ -8,9 +8,8 @@ from mediakit.block.target import open_target
 from mediakit.engine.sweep import Damage
 from mediakit.engine.verify import Verification
 from mediakit.errors import FormatError
-from mediakit.progress import Cancel, Observer
+from mediakit.progress import Cancel, Meter, Observer
 from mediakit.stick import data
-from mediakit.stick.meter import Meter
 from mediakit.stick.receipt import masked_digest
 from mediakit.stick.source import DIGEST_BYTES
 from mediakit.units import SECTOR

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from mediakit.block.target import Target
 from mediakit.errors import CancelledError, DeviceError, MediakitError
-from mediakit.progress import Cancel, Event, Observer
+from mediakit.progress import Cancel, Event, Meter, Observer
 from mediakit.stick import data, receipt, signpost
-from mediakit.stick.meter import Meter
 from mediakit.stick.plan import WritePlan
 from mediakit.stick.probe import probe
 from mediakit.stick.receipt import Receipt
