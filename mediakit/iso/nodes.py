@@ -32,13 +32,13 @@ class Extent(NamedTuple):
         return self.offset_bytes == HOLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """One name in a directory.
 
     ``records`` are its ISO 9660 directory records: several for a multi-extent file, none in UDF.
     ``size_bytes`` is what a reader gets; for a zisofs file that is more than its extents hold. ``mode`` is
-    POSIX, where known.
+    POSIX, where known. ``unreadable`` is a sentence that says why its contents cannot be read, or empty.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Node:
     is_zisofs: bool = False
     has_continuation: bool = False
     mode: int | None = None
+    unreadable: str = ""
 
     @property
     def stored_bytes(self) -> int:

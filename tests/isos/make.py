@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mediakit import run
 from mediakit.formats import fat, mbr
+from tests.isos import udf250
 from tests.isos.programs import IA32, efi_program
 
 ISOLINUX = Path("/usr/lib/ISOLINUX/isolinux.bin")
@@ -294,6 +295,10 @@ def windows(root: Path, out: Path) -> None:
     _genisoimage(folder, out, "-udf", *words)
 
 
+def udf_250(root: Path, out: Path) -> None:
+    out.write_bytes(udf250.build())
+
+
 def hfsplus(root: Path, out: Path) -> None:
     xorriso(
         root, out, *_GRUB, *_EFI, "-hfsplus", "-part_like_isohybrid", "-hfsplus-serial-no", "0123456789abcdef"
@@ -311,7 +316,7 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
         isohybrid_mbr, isohybrid_gpt, isohybrid_apm, isohybrid_tool, grub_appended, grub_offset, grub_gpt,
         grub_bootable_flag, grub_rescue, el_torito, uefi_only, floppy, data_only, joliet_only, plain, udf_bridge,
         hard_disk, platforms, multi_session, multi_session_disc, zisofs, zisofs2, continuation, relocated,
-        odd_names, level_4, windows, hfsplus, hfs,
+        odd_names, level_4, windows, udf_250, hfsplus, hfs,
     )
 }  # fmt: skip
 
