@@ -153,7 +153,10 @@ class Image:
         return node
 
     def _look_at_udf(self) -> None:
-        """Use the UDF tree where the ISO 9660 one is a stub: no folders, and fewer names than UDF has."""
+        """Use the UDF tree where the ISO 9660 one is a stub: no folders, and fewer or shorter files than UDF.
+
+        (mkisofs' ``-allow-limited-size`` keeps the true size of a file above 4 GiB in UDF only.)
+        """
         try:
             shown = self.tree.children(self.tree.root)
             if any(node.kind == "directory" for node in shown.values()):
@@ -163,7 +166,11 @@ class Image:
         except FormatError as error:
             self.udf, self.udf_error = None, error
             return
-        if self.udf and (len(names) > len(shown) or any(node.kind == "directory" for node in names.values())):
+        has_folders = any(node.kind == "directory" for node in names.values())
+        longer = any(
+            name in shown and node.size_bytes > shown[name].size_bytes for name, node in names.items()
+        )
+        if has_folders or longer or len(names) > len(shown):
             self.tree = self.udf
 
 

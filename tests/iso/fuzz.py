@@ -40,7 +40,7 @@ from tests.isos import make
 
 LIMIT_SECONDS = 2.0
 LIMIT_BYTES = 300 << 20
-KINDS = sorted(set(make.KINDS) - {"grub_rescue", "isohybrid_tool"})
+KINDS = sorted({*make.KINDS, *make.CRAFTED_KINDS} - {"grub_rescue", "isohybrid_tool"})
 LIMIT_NAMES = 3000
 
 

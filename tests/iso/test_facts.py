@@ -52,7 +52,6 @@ ROUTES = {
     "odd_names": (),
     "level_4": (),
     "windows": BOTH,
-    "udf_250": (),
     "hfsplus": ("bios_cd", "bios_usb", "uefi_cd", "secure_boot"),
     "hfs": (),
 }
