@@ -223,7 +223,10 @@ def _identifiers(data: bytes, at: int, size: int) -> Iterator[int]:
 
 
 def _compressed(found: Map, image: Image) -> None:
-    for _, node in image.tree.walk():
+    """Compressed files' heads; and the menus, which are followed as text."""
+    for path, node in image.tree.walk():
+        if path.endswith(".cfg"):
+            found.areas += [(node.extents[0].offset_bytes, node.stored_bytes)] * 5
         if node.is_zisofs:
             found.add(
                 "zisofs",
