@@ -3,6 +3,7 @@ images wrote."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_a_boot_catalog_survives_the_round_trip(catalog: BootCatalog) -> None:
     data = catalog.build()
     assert len(data) == 2048 and eltorito.parse(data) == catalog
     assert eltorito.parse(data).build() == data
+
+
+def test_extensions_say_whether_another_one_follows() -> None:
+    """Bit 5 of an extension's second byte (El Torito 1.0 §2.5)."""
+    first, second = (BootEntry(1, 0, True, 0, 0, 0, 4, 1), BootEntry(3, 0, True, 0x20, 0, 0, 4, 2))
+    entry = replace(second, criteria=(b"\1a", b"b", b"c"))
+    data = BootCatalog(0, "", True, (first, entry)).build()
+    assert (data[96], data[97]) == (0x88, 0x20) and data[108:110] == b"\1a"
+    assert (data[128:131], data[160:163]) == (b"\x44\x20b", b"\x44\0c")
 
 
 def test_what_xorriso_and_mkisofs_wrote_is_built_again_byte_for_byte(tmp_path: Path) -> None:

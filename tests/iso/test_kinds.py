@@ -158,6 +158,17 @@ def test_a_windows_image_shows_what_windows_shows(isos: Isos, iso_folder: Path) 
         assert image.tree.kind == "rockridge" and image.udf is None
 
 
+def test_a_flat_bridge_is_read_by_its_iso_9660_tree(tmp_path: Path) -> None:
+    """No folders in it, but nothing missing either: Rock Ridge has what UDF has, and can be edited."""
+    (tmp_path / "tree").mkdir()
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / "tree" / name).write_text(name)
+    words = ["genisoimage", "-quiet", "-R", "-udf", "-o", tmp_path / "flat.iso", tmp_path / "tree"]
+    run.run(words, timeout=20)
+    with iso.open_image(tmp_path / "flat.iso") as image:
+        assert image.tree.kind == "rockridge" and image.read("/two.txt") == b"two.txt"
+
+
 def test_a_damaged_udf_tree_says_so_and_leaves_the_stub(isos: Isos, tmp_path: Path) -> None:
     data = bytearray(isos("windows").read_bytes())
     data[256 * 2048 + 16 : 256 * 2048 + 32] = bytes(16)  # the first anchor's extents: the CRC is wrong
