@@ -12,6 +12,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from mediakit.errors import FormatError
+
 TABLE_OFFSET = 8
 TABLE_BYTES = 56
 GRUB2_OFFSET = 2548
@@ -58,6 +60,25 @@ def grub2_pointer(image: bytes) -> int:
 def grub2_pointer_for(image_lba: int) -> int:
     """What 2548 must say for a boot image in block ``image_lba``."""
     return image_lba * 4 + GRUB2_SECTORS
+
+
+def with_table(image: bytes, image_lba: int, descriptor_lba: int = 16) -> bytes:
+    """A boot image with its classic table filled in, as ``-boot-info-table`` does for one in ``image_lba``.
+
+    FormatError for an image too short to hold one.
+    """
+    if len(image) < TABLE_OFFSET + TABLE_BYTES:
+        raise FormatError(f"A boot image of {len(image)} bytes has no room for a boot information table.")
+    table = BootInfoTable(descriptor_lba, image_lba, len(image), checksum(image))
+    return image[:TABLE_OFFSET] + table.build() + image[TABLE_OFFSET + TABLE_BYTES :]
+
+
+def with_grub2_pointer(image: bytes, image_lba: int) -> bytes:
+    """A boot image with GRUB's pointer for block ``image_lba``: before ``with_table``, which sums it up."""
+    if len(image) < GRUB2_OFFSET + 8:
+        raise FormatError(f"A boot image of {len(image)} bytes has no room for GRUB's boot information.")
+    pointer = struct.pack("<Q", grub2_pointer_for(image_lba))
+    return image[:GRUB2_OFFSET] + pointer + image[GRUB2_OFFSET + 8 :]
 
 
 def mbr_pointer(sector: bytes) -> int:

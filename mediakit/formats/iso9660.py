@@ -31,7 +31,7 @@ VolumeKind = Literal["primary", "joliet", "enhanced", "supplementary"]
 _VERSION = re.compile(r";[0-9]{1,5}$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DirectoryRecord:
     """One record (§9.1), at ``offset_bytes`` of the image; ``system_use`` is its Rock Ridge area.
 

@@ -21,11 +21,12 @@ MAX_CONTINUATIONS = 32
 MAX_NAME_BYTES = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RockRidge:
     """What Rock Ridge says of one record; ``child_lba`` is where a relocated directory really is (CL).
 
     ``modified`` is TF's time of the last change, raw (7 or 17 bytes: ``iso9660.moment_seconds``).
+    ``uncompressed_bytes`` is None for a zisofs file too, if it is compressed in an unknown way.
     """
 
     name: str | None = None
@@ -33,6 +34,7 @@ class RockRidge:
     symlink: str | None = None
     child_lba: int | None = None
     is_relocated: bool = False
+    is_zisofs: bool = False
     uncompressed_bytes: int | None = None
     has_continuation: bool = False
     modified: bytes = b""
@@ -67,7 +69,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
     has_name = continues = False
     mode = child = uncompressed = None
     modified = b""
-    symlink = relocated = continued = False
+    symlink = relocated = compressed = continued = False
     for tag, body in _entries(system_use[skip:], reader):
         if tag == b"NM" and body:
             has_name = True
@@ -84,6 +86,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
         elif tag == b"RE":
             relocated = True
         elif tag == b"ZF":
+            compressed = True
             uncompressed = zisofs.uncompressed_bytes(body)
         elif tag == b"CE":
             continued = True
@@ -95,6 +98,7 @@ def parse(system_use: bytes, skip: int, reader: Reader) -> RockRidge:
         symlink=target.decode("utf-8", "surrogateescape") if symlink else None,
         child_lba=child,
         is_relocated=relocated,
+        is_zisofs=compressed,
         uncompressed_bytes=uncompressed,
         has_continuation=continued,
         modified=modified,

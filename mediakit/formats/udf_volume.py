@@ -200,11 +200,6 @@ class UdfVolume:
         raise failure
 
 
-def has_anchor(reader: Reader, size_bytes: int) -> bool:
-    """Whether an anchor volume descriptor pointer is where one must be."""
-    return bool(_anchors(reader, size_bytes))
-
-
 def _find_descriptors(reader: Reader, size_bytes: int) -> tuple[LogicalVolume, dict[int, Partition]]:
     """The logical volume and its partitions from the first sequence that holds them."""
     anchors = _anchors(reader, size_bytes)

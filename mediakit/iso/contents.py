@@ -23,6 +23,8 @@ def stream(
     """
     if start < 0 or (size is not None and size < 0):
         raise UsageError(f"{path} cannot be read from byte {start} on, {size} bytes.")
+    if node.unreadable:
+        raise FormatError(f"{path} cannot be read. {node.unreadable}")
     end = node.size_bytes if size is None else min(start + size, node.size_bytes)
     if start >= end:
         return iter(())

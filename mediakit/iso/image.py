@@ -19,7 +19,7 @@ from mediakit.iso import contents, sessions
 from mediakit.iso.nodes import Extent, FileKind, FileTree, Node
 from mediakit.iso.sessions import Sessions
 from mediakit.iso.tree import Tree
-from mediakit.iso.udf_tree import UdfTree, read_udf_tree
+from mediakit.iso.udf_tree import UdfTree
 
 if TYPE_CHECKING:
     from mediakit.iso.facts import ImageFacts
@@ -153,17 +153,24 @@ class Image:
         return node
 
     def _look_at_udf(self) -> None:
-        """Use the UDF tree where the ISO 9660 one is a stub: no folders, and fewer names than UDF has."""
+        """Use the UDF tree where the ISO 9660 one is a stub: no folders, and fewer or shorter files than UDF.
+
+        (mkisofs' ``-allow-limited-size`` keeps the true size of a file above 4 GiB in UDF only.)
+        """
         try:
             shown = self.tree.children(self.tree.root)
             if any(node.kind == "directory" for node in shown.values()):
                 return
-            self.udf = read_udf_tree(self.reader, self.size_bytes)
-            names = self.udf.children(self.udf.root) if self.udf else {}
+            self.udf = UdfTree(self.reader, self.size_bytes)
+            names = self.udf.children(self.udf.root)
         except FormatError as error:
             self.udf, self.udf_error = None, error
             return
-        if self.udf and (len(names) > len(shown) or any(node.kind == "directory" for node in names.values())):
+        has_folders = any(node.kind == "directory" for node in names.values())
+        longer = any(
+            name in shown and node.size_bytes > shown[name].size_bytes for name, node in names.items()
+        )
+        if has_folders or longer or len(names) > len(shown):
             self.tree = self.udf
 
 
@@ -184,9 +191,11 @@ def open_image(path: str | os.PathLike[str]) -> Image:
     try:
         size_bytes = os.lseek(descriptor, 0, os.SEEK_END)
         reader = file_reader(descriptor, size_bytes)
-        if not iso9660.has_descriptor(reader, size_bytes):
-            raise SourceError(f"{where} {_what_else(descriptor, size_bytes)}", _DOWNLOAD)
         session = sessions.last_session_of_drive(descriptor) if stat.S_ISBLK(mode) else 0
+        if not iso9660.has_descriptor(reader, size_bytes, session + iso9660.FIRST_DESCRIPTOR):
+            session = 0
+        if not session and not iso9660.has_descriptor(reader, size_bytes):
+            raise SourceError(f"{where} {_what_else(descriptor, size_bytes)}", _DOWNLOAD)
         return Image(where, reader, size_bytes, descriptor, session)
     except BaseException:
         os.close(descriptor)

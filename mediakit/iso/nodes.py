@@ -18,6 +18,7 @@ MAX_DIRECTORY_BYTES = 64 << 20
 MAX_DEPTH = 256
 MAX_LINKS = 8
 HOLE = -1
+_DAMAGED = "The image is damaged: copy or download it again."
 FileKind = Literal["file", "directory", "symlink", "other"]
 
 
@@ -32,13 +33,13 @@ class Extent(NamedTuple):
         return self.offset_bytes == HOLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """One name in a directory.
 
     ``records`` are its ISO 9660 directory records: several for a multi-extent file, none in UDF.
     ``size_bytes`` is what a reader gets; for a zisofs file that is more than its extents hold. ``mode`` is
-    POSIX, where known.
+    POSIX, where known. ``unreadable`` is a sentence that says why its contents cannot be read, or empty.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Node:
     has_continuation: bool = False
     mode: int | None = None
     moment: bytes = b""
+    unreadable: str = ""
 
     @property
     def stored_bytes(self) -> int:
@@ -123,15 +125,17 @@ class FileTree(ABC):
         while stack:
             prefix, directory, depth = stack.pop()
             start = _identity(directory)
-            left -= directory.stored_bytes
-            if start in seen or depth > MAX_DEPTH or left < 0:
+            if start in seen or depth > MAX_DEPTH:
                 raise FormatError(
-                    f"The folder “{prefix or '/'}” of the disc image is inside itself, or overlaps others.",
-                    "The image is damaged: copy or download it again.",
+                    f"The folder “{prefix or '/'}” of the disc image is inside itself.", _DAMAGED
                 )
             seen.add(start)
+            children = self.children(directory)
+            left -= directory.stored_bytes
+            if left < 0:
+                raise FormatError("Folders of the disc image overlap each other.", _DAMAGED)
             folders = []
-            for name, node in self.children(directory).items():
+            for name, node in children.items():
                 path = f"{prefix}/{name}"
                 yield path, node
                 if node.kind == "directory":

@@ -16,7 +16,9 @@ from mediakit.formats.reader import Reader
 from mediakit.formats.rockridge import RockRidge
 from mediakit.iso.nodes import MAX_DIRECTORY_BYTES, Extent, FileKind, FileTree, Node, check_name
 
-__all__ = ["Extent", "FileKind", "Node", "Tree"]
+__all__ = ["MAX_DIRECTORY_BYTES", "Extent", "FileKind", "Node", "Tree"]
+_INTERLEAVED = "It is interleaved with another file, as on video discs; mediakit does not read that."
+_UNKNOWN_ZISOFS = "It is compressed in a way that is not known (zisofs)."
 _KINDS = {"joliet": "joliet", "enhanced": "iso9660_1999", "primary": "iso9660"}
 
 
@@ -59,8 +61,6 @@ class Tree(FileTree):
 
     def _node(self, records: tuple[DirectoryRecord, ...]) -> Node | None:
         first = records[0]
-        if any(record.interleaved for record in records):
-            raise FormatError("The disc image has interleaved files; they are not supported.")
         if any(record.name != first.name for record in records):
             raise FormatError("A file of several extents in the disc image is damaged.")
         rock = RockRidge() if self._skip is None else rockridge.parse(
@@ -78,11 +78,16 @@ class Tree(FileTree):
             kind = "other"
         extents = _merge(_extent(record) for record in records)
         size = sum(record.size_bytes for record in records)
-        is_zisofs = rock.uncompressed_bytes is not None and kind == "file"
+        is_zisofs = rock.is_zisofs and kind == "file"
+        unreadable = _INTERLEAVED if any(record.interleaved for record in records) else ""
+        if is_zisofs and rock.uncompressed_bytes is not None:
+            size = rock.uncompressed_bytes
+        elif is_zisofs:
+            unreadable = _UNKNOWN_ZISOFS
         return Node(
             name=name,
             kind=kind,
-            size_bytes=rock.uncompressed_bytes or 0 if is_zisofs else size,
+            size_bytes=size,
             extents=extents,
             records=records,
             target=rock.symlink or "",
@@ -90,6 +95,7 @@ class Tree(FileTree):
             has_continuation=rock.has_continuation,
             mode=rock.mode,
             moment=rock.modified or first.recorded,
+            unreadable=unreadable,
         )
 
     def _relocated(self, name: str, lba: int, records: tuple[DirectoryRecord, ...]) -> Node:
@@ -97,7 +103,9 @@ class Tree(FileTree):
         own = iso9660.parse_record(self._block(lba), 0, lba * BLOCK)
         if own is None or not own.is_directory:
             raise FormatError(f"The relocated folder “{name}” of the disc image is damaged.")
-        return Node(name, "directory", own.size_bytes, (Extent(lba * BLOCK, own.size_bytes),), records)
+        mode = rockridge.parse(own.system_use, self._skip or 0, self._read_continuation).mode
+        extents = (Extent(lba * BLOCK, own.size_bytes),)
+        return Node(name, "directory", own.size_bytes, extents, records, mode=mode)
 
     def _read_continuation(self, offset: int, size: int) -> bytes:
         """Continuation areas share no bytes, so all of them together are no longer than the image."""

@@ -7,7 +7,6 @@ where both are whole (“UDF bridge”) the ISO 9660 trees are used, as boot loa
 from __future__ import annotations
 
 from mediakit.errors import FormatError
-from mediakit.formats import udf_volume
 from mediakit.formats.reader import Reader
 from mediakit.formats.udf import Address, parse_path
 from mediakit.formats.udf_volume import UdfFile, UdfVolume
@@ -63,11 +62,6 @@ class UdfTree(FileTree):
         if kind == "directory":
             self._entries[_key(node)] = file
         return node
-
-
-def read_udf_tree(reader: Reader, size_bytes: int) -> UdfTree | None:
-    """The UDF tree of an image; None where no anchor says that there is one; FormatError if it is damaged."""
-    return UdfTree(reader, size_bytes) if udf_volume.has_anchor(reader, size_bytes) else None
 
 
 def _key(directory: Node) -> int:

@@ -20,6 +20,7 @@ import pytest
 from mediakit import iso, run
 from mediakit.errors import FormatError, SourceError, UsageError
 from mediakit.formats import iso9660
+from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso.image import Image
 from mediakit.iso.nodes import FileTree
 from mediakit.iso.udf_tree import UdfTree
@@ -123,6 +124,18 @@ def test_pycdlib_finds_the_same_in_udf(isos: Isos, kind: str) -> None:
     assert mine == pycdlib_udf(isos(kind)) and mine
 
 
+def test_grub_sees_the_same_in_a_windows_image(isos: Isos) -> None:
+    for folder in ("/", "/efi", "/sources"):
+        words = ["grub-fstest", isos("windows"), "ls", f"(loop0){folder.rstrip('/')}/"]
+        theirs = {
+            name.rstrip("/") for name in run.run(words, timeout=20).text.replace("Ünïcode ", "").split()
+        }
+        with iso.open_image(isos("windows")) as image:
+            node = image.tree.find(folder)
+            assert node
+            assert {name.split()[-1] for name in image.tree.children(node)} == theirs, folder
+
+
 def test_a_windows_image_shows_what_windows_shows(isos: Isos, iso_folder: Path) -> None:
     with iso.open_image(isos("windows")) as image:
         assert image.tree.kind == "udf" and [t.kind for t in image.trees] == ["iso9660"]
@@ -143,6 +156,17 @@ def test_a_windows_image_shows_what_windows_shows(isos: Isos, iso_folder: Path) 
     assert "udf" in run.run(["blkid", "-p", "-o", "export", isos("windows")], timeout=10).text
     with iso.open_image(isos("udf_bridge")) as image:
         assert image.tree.kind == "rockridge" and image.udf is None
+
+
+def test_a_flat_bridge_is_read_by_its_iso_9660_tree(tmp_path: Path) -> None:
+    """No folders in it, but nothing missing either: Rock Ridge has what UDF has, and can be edited."""
+    (tmp_path / "tree").mkdir()
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / "tree" / name).write_text(name)
+    words = ["genisoimage", "-quiet", "-R", "-udf", "-o", tmp_path / "flat.iso", tmp_path / "tree"]
+    run.run(words, timeout=20)
+    with iso.open_image(tmp_path / "flat.iso") as image:
+        assert image.tree.kind == "rockridge" and image.read("/two.txt") == b"two.txt"
 
 
 def test_a_damaged_udf_tree_says_so_and_leaves_the_stub(isos: Isos, tmp_path: Path) -> None:
@@ -291,6 +315,7 @@ def test_deep_folders_and_links_are_followed_as_far_as_they_go(isos: Isos) -> No
     with iso.open_image(isos("relocated")) as image:
         path = "".join(f"/level-{number:02}" for number in range(24))
         assert image.read(path + "/file.txt") == b"level-23"
+        assert all(node.mode is not None for _, node in image.tree.walk())
         assert not any("rr_moved" in f.path.lower() and f.kind == "file" for f in image.files())
     with iso.open_image(isos("continuation")) as image:
         assert image.read("/" + "a" * 250) == b"a" and not image.exists("/link-a")
@@ -321,7 +346,7 @@ def test_a_file_above_4_gib_is_whole_in_iso_9660_and_udf(kind: str, tmp_path: Pa
     path = make.make(kind, tmp_path)
     with iso.open_image(path) as image:
         if kind == "udf_large":
-            image.tree = UdfTree(image.reader, image.size_bytes)
+            assert image.tree.kind == "udf"  # the ISO 9660 tree has the size modulo 4 GiB
         else:
             assert len(image.file("/large.bin").records) == 2
             assert xorriso_size(path, "/large.bin") == make.LARGE_BYTES
@@ -406,13 +431,15 @@ def test_folders_that_share_bytes_are_not_walked_for_ever(isos: Isos, tmp_path: 
     first, count = len(data) // 2048, 300
     with iso.open_image(isos("plain")) as image:
         root = image.descriptors.volumes[0].root
-    names = (
-        record(b"D%03d" % n, first + n + 1, 2048 * (count - n), iso9660.FLAG_DIRECTORY) for n in range(30)
-    )
-    block = b"".join(names).ljust(2048, b"\0")
+
+    def folder(here: int) -> bytes:
+        others = range(here + 1, min(here + 10, count))
+        rows = (record(b"D%03d" % n, first + n, BLOCK * (count - n), iso9660.FLAG_DIRECTORY) for n in others)
+        return b"".join(rows).ljust(BLOCK, b"\0")
+
     struct.pack_into("<I", data, root.offset_bytes + 2, first)
-    (tmp_path / "evil.iso").write_bytes(data + block * (count + 1))
-    with iso.open_image(tmp_path / "evil.iso") as image, pytest.raises(FormatError, match="overlaps"):
+    (tmp_path / "evil.iso").write_bytes(data + b"".join(folder(n) for n in range(count)))
+    with iso.open_image(tmp_path / "evil.iso") as image, pytest.raises(FormatError, match="overlap"):
         list(image.files())
 
 

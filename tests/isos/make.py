@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mediakit import run
 from mediakit.formats import fat, mbr
+from tests.isos import udf250
 from tests.isos.programs import IA32, efi_program
 
 ISOLINUX = Path("/usr/lib/ISOLINUX/isolinux.bin")
@@ -299,6 +300,10 @@ def windows(root: Path, out: Path) -> None:
     _genisoimage(folder, out, "-udf", *words)
 
 
+def udf_250(root: Path, out: Path) -> None:
+    out.write_bytes(udf250.build())
+
+
 def hfsplus(root: Path, out: Path) -> None:
     xorriso(
         root, out, *_GRUB, *_EFI, "-hfsplus", "-part_like_isohybrid", "-hfsplus-serial-no", "0123456789abcdef"
@@ -371,6 +376,8 @@ def _large(root: Path, out: Path, maker: list[str]) -> None:
     out.symlink_to(kept)
 
 
+CRAFTED_KINDS = {"udf_250": udf_250}
+"""What no tool makes; not among KINDS either: it can be read only."""
 LARGE_KINDS = {f.__name__: f for f in (many_files, multi_extent, udf_large)}
 """What takes seconds to make or walk; not among KINDS, which tests try everything on."""
 
@@ -379,7 +386,7 @@ def make(kind: str, folder: Path) -> Path:
     """One image of ``kind`` in ``folder``."""
     out = folder / f"{kind}.iso"
     if not out.exists():
-        (KINDS | LARGE_KINDS)[kind](tree(folder), out)
+        (KINDS | LARGE_KINDS | CRAFTED_KINDS)[kind](tree(folder), out)
     return out
 
 
