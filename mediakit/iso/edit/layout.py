@@ -174,13 +174,17 @@ def _file_records(raw: bytes, file: NewFile, base: int) -> list[bytes]:
     ]
 
 
+_MOST_LINKS = 1 << 24
+"""No folder holds more (a path table numbers folders with 16 bits): damage is left as it is."""
+
+
 def _relink(tree: EditTree, raw: bytes, more: int) -> bytes:
     """The link count of a folder that won or lost folders, where its author counts them (≥ 2)."""
     if not tree.has_rock or not more:
         return raw
     use = tree.use_start(raw)
     links = rockridge_build.links_of(raw, use, tree.skip or 0)
-    if links is None or links < 2:
+    if links is None or not 2 <= links <= _MOST_LINKS:
         return raw
     return rockridge_build.patch_entry(
         raw, use, tree.skip or 0, b"PX", 12, build.both32(max(2, links + more))

@@ -160,10 +160,15 @@ class Tables:
         self, draft: Draft, tail: Tail, table: Gpt, temporary: int, growth: Growth, tail_end: int
     ) -> None:
         old = self.reader(table.entries_lba * SECTOR, table.array_bytes)
-        array = self._array(old, table, growth, tail_end)
-        header = bytearray(self.reader(SECTOR, SECTOR))
         last = growth.image_end // SECTOR - 1 if self.survey.backup_moves else table.alternate_lba
         usable = self._last_usable(table, growth)
+        if not 0 < usable <= last:
+            raise RefusedError(
+                f"The partition table (GPT) says that its last usable sector is {table.last_usable_lba}.",
+                "Repair the table first (mediakit audit --fix).",
+            )
+        array = self._array(old, table, growth, tail_end)
+        header = bytearray(self.reader(SECTOR, SECTOR))
         struct.pack_into("<Q", header, 32, last)
         struct.pack_into("<Q", header, 48, usable)
         struct.pack_into("<I", header, 88, zlib.crc32(array))

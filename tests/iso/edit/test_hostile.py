@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,29 @@ def test_damaged_images_are_refused_in_words(isos: Isos, kind: str) -> None:
             pass
         longest = max(longest, time.process_time() - started)
     assert planned and longest < 2
+
+
+@pytest.mark.parametrize("usable", [1 << 40, (1 << 64) - 1])
+def test_a_table_with_an_absurd_last_sector_is_refused(isos: Isos, usable: int) -> None:
+    data = bytearray(isos("grub_gpt").read_bytes())
+    struct.pack_into("<Q", data, 512 + 48, usable)
+    (size,) = struct.unpack_from("<I", data, 512 + 12)
+    struct.pack_into("<I", data, 512 + 16, 0)
+    struct.pack_into("<I", data, 512 + 16, zlib.crc32(data[512 : 512 + size]))
+    with crash.open_bytes(bytes(data)) as image, pytest.raises(MediakitError):
+        edit.make_plan(image, CHANGES, now=1)
+
+
+@pytest.mark.parametrize("links", [0xFFFFFFFF, 0, 1 << 31])
+def test_absurd_link_counts_are_left_as_they_are(isos: Isos, links: int) -> None:
+    data = bytearray(isos("grub_gpt").read_bytes())
+    for mark in (b"PX\x24\x01", b"PX\x2c\x01"):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + 12 : at + 20] = struct.pack("<I", links) + struct.pack(">I", links)
+            at = data.find(mark, at + 4)
+    with crash.open_bytes(bytes(data)) as image:
+        assert edit.make_plan(image, CHANGES, now=1).regions
 
 
 def test_records_of_edits_that_lie_are_none(isos: Isos) -> None:
