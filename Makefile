@@ -34,7 +34,7 @@ format: setup ## let ruff format the tree
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
 unit: setup ## the fast tests only
-	@$(PYTEST) tests -m "not long"
+	@$(PYTEST) tests -m "not long" -n auto --dist loadfile
 
 vm-core: setup ## the VM tests that `make test` runs
 	@$(PYTEST) vm-tests -m core
