@@ -30,6 +30,7 @@ from mediakit.errors import DeviceError, MediakitError
 from mediakit.formats import fat, grubenv
 from mediakit.iso import builder
 from mediakit.iso.builder import IsoFile, IsoLayout, IsoSpec
+from mediakit.reference import slotimage
 from mediakit.reference.bootfiles import BootFiles
 from mediakit.reference.metadata import Metadata
 from mediakit.units import KIB, MIB, align_up
@@ -38,6 +39,7 @@ BIOS_IMAGE = "/boot/grub/i386-pc/eltorito.img"
 ANSWERS_BYTES = 16 * KIB
 INDEX_BYTES = 16 * KIB
 LANGUAGES = ("en", "es")
+STARTED = ("boot/vmlinuz", "boot/initrd")
 _SYSTEM_AREA = 32 * KIB  # ECMA-119 §6.2.1: sectors 0 to 15
 _BOOT_INFO = (Hole(8, 56), Hole(2548, 8))  # boot info table; GRUB's own block pointer
 _ANSWERS = """\
@@ -97,6 +99,9 @@ def tree(spec: MediumSpec) -> list[IsoFile]:
         ("ENGINE.CER", spec.certificate),
     ]
     files = [IsoFile(SYSTEM_PATH, spec.system), IsoFile(INSTALLER_PATH, spec.installer)]
+    # UEFI's GRUB reads a file whole into its memory before it loops it (it measures it for a TPM). What the
+    # medium starts lies beside the system image, not only in it: memory need not hold all of that.
+    files += [IsoFile(f"/{name}", slotimage.read(spec.system, name)) for name in STARTED]
     files += [IsoFile(path, data) for path, data in firmware]
     files += [IsoFile(f"/engine/boot/{name}", data) for name, data in install]
     files += [IsoFile(f"/engine/licence/{n}.txt", (texts / f"{n}.txt").read_bytes()) for n in LANGUAGES]

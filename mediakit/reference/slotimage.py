@@ -85,6 +85,11 @@ def with_signed_xen(image: Path, out: Path, sb_key: Path, sb_cert: Path, epoch: 
         )
 
 
+def read(image: Path, name: str) -> bytes:
+    """One file of ``image``; ToolError when it is not there."""
+    return run.run(["unsquashfs", "-cat", image, name], timeout=300).stdout
+
+
 def _files(image: Path) -> set[str]:
     listing = run.run(["unsquashfs", "-l", "-d", "", image, "boot"], timeout=120)
     return {line.lstrip("/") for line in listing.text.splitlines()}

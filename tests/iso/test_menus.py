@@ -116,10 +116,15 @@ def test_a_label_that_this_medium_has_not_is_said() -> None:
     assert [(f.role, f.path, f.state) for f in menu.includes] == [("label", "OTHER", "elsewhere")]
 
 
+def test_a_kernel_inside_an_image_cannot_be_told_and_says_where_it_lies() -> None:
+    (entry,) = grub(b"menuentry a { loopback s /initrd\nlinux (s)/boot/vmlinuz }").entries
+    assert entry.files[1].why == "it lies inside /initrd"
+
+
 def test_the_menu_of_the_engine_medium_comes_out_right() -> None:
     text = ENGINE_MENU.replace(b"@VERSION@", b"5.0").replace(b"@BUILD@", b"1").replace(b"@MARKER@", b"m.id")
     env = b"# GRUB Environment Block\nargs=quiet\nentry=serial\ntimeout=3\n".ljust(1024, b"#")
-    files = {"/engine/m.id": b"", "/engine/system.squashfs": b"s", "/custom/bootenv": env}
+    files = {"/engine/m.id": b"", "/boot/vmlinuz": b"k", "/boot/initrd": b"i", "/custom/bootenv": env}
     disc = Tree({"/boot/grub/grub.cfg": text, **files})
     esp = Tree({"/EFI/debian/grub.cfg": text, "/EFI/BOOT/mmx64.efi": b"m"}, "ESP:")
     medium = Medium({MEDIUM: disc, ESP: esp})
@@ -131,13 +136,11 @@ def test_the_menu_of_the_engine_medium_comes_out_right() -> None:
         assert [e.entry_id for e in menu.entries if e.is_default] == ["serial"]
         first = menu.entries[0].files
         assert [(f.role, f.path, f.state) for f in first] == [
-            ("image", "/engine/system.squashfs", "there"),
-            ("kernel", "(system)/boot/vmlinuz", "unknown"),
-            ("initrd", "(system)/boot/initrd", "unknown"),
+            ("kernel", "/boot/vmlinuz", "there"),
+            ("initrd", "/boot/initrd", "there"),
         ]
-        assert first[1].why == "it lies inside /engine/system.squashfs"
         assert menu.entries[0].arguments[0][0].endswith("engine.mode=normal quiet")
-    del disc.files["/engine/system.squashfs"]
+    del disc.files["/boot/vmlinuz"]
     dead = grub_menu.follow(medium, MEDIUM, "/boot/grub/grub.cfg", "bios", "/boot/grub")
     assert dead.is_dead
 

@@ -37,7 +37,13 @@ def make_squashfs(folder: Path, out: Path, **files: bytes) -> Path:
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> MediumSpec:
     base = tmp_path_factory.mktemp("medium")
-    system = make_squashfs(base / "s", base / "system.squashfs", boot__xen_gz=b"x" * 5000)
+    system = make_squashfs(
+        base / "s",
+        base / "system.squashfs",
+        boot__xen_gz=b"x" * 5000,
+        boot__vmlinuz=b"k" * 9000,
+        boot__initrd=b"i" * 7000,
+    )
     installer = make_squashfs(base / "i", base / "installer.squashfs", opt__hello=b"hello")
     key = signature.load_secret((KEYS / "engine-test.key").read_text())
     boot = bootfiles.build(debs.default_cache())
@@ -152,10 +158,11 @@ def test_build_refuses_a_system_image_that_cannot_boot(
     (tmp_path / "m.json").write_text("""{"product": "Engine", "version": "5.0", "build": 1, "layout": 2,
         "created": "2024-01-01T00:00:00Z", "upgrade_from": [2], "pv_driver": "5.0", "min_ram_bytes": 1,
         "min_disk_bytes": 1}""")
+    system = make_squashfs(tmp_path / "s", tmp_path / "system.squashfs", boot__xen_gz=b"x" * 5000)
     words = [
         "build",
         "--system",
-        spec.system,
+        system,
         "--installer",
         spec.installer,
         "--metadata",
