@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from mediakit.cli.main import complain
+from mediakit.cli.text import settle_streams
 from mediakit.errors import MediakitError, UsageError
 from mediakit.units import format_size
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
+    settle_streams()
     parser = argparse.ArgumentParser(prog="engine", description="The Engine that runs here.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     status = verbs.add_parser("status", help="version, slot, health and VMs")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mediakit.cli.text import settle_streams
 from mediakit.errors import CancelledError, MediakitError
 
 STATES = {
@@ -21,6 +22,7 @@ STATES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script; returns the documented exit status."""
+    settle_streams()
     arguments = _parser().parse_args(argv)
     try:
         return _run(arguments)

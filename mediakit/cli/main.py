@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from mediakit import __version__
-from mediakit.cli.text import printable
+from mediakit.cli.text import printable, settle_streams
 from mediakit.errors import CancelledError, MediakitError, MissingToolError
 
 VERBS: dict[str, str] = {
@@ -39,6 +39,7 @@ VERBS: dict[str, str] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script: parse, run one verb, return the documented exit status."""
+    settle_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
     try:

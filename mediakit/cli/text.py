@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+
+
+def settle_streams() -> None:
+    """Printing never ends a program: what a stream's encoding lacks becomes ``?``, a closed stream swallows.
+
+    A job of cron or a shell with ``>&-`` has no standard output; Python then has None in its place.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
 
 def printable(text: str) -> str:
     """``text`` with control characters and undecodable bytes replaced: they must not reach a terminal."""

@@ -11,6 +11,7 @@ import pytest
 
 from mediakit.cli import main as front
 from mediakit.run import run
+from tests.isos import make
 
 MEDIAKIT = [sys.executable, "-m", "mediakit"]
 
@@ -69,3 +70,29 @@ def test_what_is_no_image_is_status_3_and_a_sentence(verb: str, make: str, tmp_p
     assert done.error_text.startswith("mediakit: ")
     assert "Traceback" not in done.error_text
     assert done.stdout == b""
+
+
+@pytest.fixture
+def odd_names(tmp_path: Path) -> Path:
+    return make.make("odd_names", tmp_path)
+
+
+@pytest.mark.parametrize("verb", [["inspect", "--files"], ["rewrite", "--dry-run", "--add", "{}=/ü “x”"]])
+def test_a_standard_output_of_ascii_is_no_reason_to_fail(verb: list[str], odd_names: Path) -> None:
+    words = [word.format(__file__) for word in verb]
+    done = run(
+        [*MEDIAKIT, words[0], odd_names, *words[1:]],
+        timeout=30,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.status == 0, done.error_text
+    assert b"?" in done.stdout and done.stdout.isascii()
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "2>&-"])
+@pytest.mark.parametrize("json", ["", "--json"])
+def test_a_closed_standard_output_is_no_reason_to_fail(closed: str, json: str, odd_names: Path) -> None:
+    script = f"{sys.executable} -m mediakit inspect {json} {odd_names} {closed}"
+    done = run(["sh", "-c", script], timeout=30, check=False)
+    assert done.status == 0, done.error_text
