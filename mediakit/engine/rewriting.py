@@ -115,7 +115,7 @@ def parse_add(text: str) -> list[Put]:
         destination = f"/{destination}"
     if destination.endswith("/") and source.name not in ("", ".", ".."):
         destination += source.name
-    destination = destination.rstrip("/")
+    destination = _as_in_image(destination.rstrip("/"))
     if source.is_dir():
         return _tree(source, destination)
     if not destination:
@@ -125,7 +125,7 @@ def parse_add(text: str) -> list[Put]:
 
 def parse_remove(text: str) -> Remove:
     """A path to remove; UsageError for the root."""
-    path = "/" + text.strip("/")
+    path = "/" + _as_in_image(text.strip("/"))
     if path == "/":
         raise UsageError("The whole image cannot be removed.", "Name a file or folder in it.")
     return Remove(path)
@@ -193,6 +193,11 @@ def _split(text: str) -> tuple[Path, str]:
     raise SourceError(f"{text.partition('=')[0]} does not exist.", "Check the path before the = sign.")
 
 
+def _as_in_image(name: str) -> str:
+    """A name from the command line or a folder: an image has UTF-8, whatever the locale made of the bytes."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
 def _put(destination: str, source: Path) -> Put:
     """A program stays one: executable files are put so, others as the image has them."""
     is_program = source.is_file() and bool(source.stat().st_mode & 0o111)
@@ -213,7 +218,8 @@ def _tree(folder: Path, destination: str) -> list[Put]:
             path = Path(root, name)
             if not path.exists() or not stat.S_ISREG(path.stat().st_mode):
                 raise UsageError(f"{path} is no ordinary file.", "Only files and folders can be added.")
-            found.append(_put(f"{destination}/{path.relative_to(folder).as_posix()}", path))
+            relative = _as_in_image(path.relative_to(folder).as_posix())
+            found.append(_put(f"{destination}/{relative}", path))
             if len(found) > MAX_ADDED_FILES:
                 raise UsageError(f"{folder} has more than {MAX_ADDED_FILES} files.", "Add less at once.")
     if not found:

@@ -7,10 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from mediakit.iso.edit.compact import compact as write_compact
 from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
 from mediakit.iso.edit.plan import make_plan
+from mediakit.iso.edit.scratch import beside, no_room, put
 from mediakit.iso.edit.undo import complete, history, undo
 from mediakit.iso.image import Image
 from mediakit.progress import Cancel, Event, Observer, ignore
@@ -147,11 +145,11 @@ def undo_in_place(path: Path, *, expected: Device | None = None, job: Job | None
 def undo_into(path: Path, out: Path, *, job: Job | None = None) -> Outcome:
     """The image before its last edit, as the new file ``out``."""
     check_output(path, out)
-    with _beside(out) as scratch:
+    with beside(out) as scratch:
         with iso.open_image(path) as image:
             _copy(image, scratch)
         outcome = undo_in_place(scratch, job=job)
-        scratch.replace(out)
+        put(scratch, out)
     return replace(outcome, path=str(path), output=str(out))
 
 
@@ -231,44 +229,24 @@ def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, j
             "Written anew, an Engine medium no longer verifies: its manifest names where its boot areas lie.",
             "Take edits back with --undo, or build the medium again.",
         )
-    out = out.resolve()  # a link goes on to lead to the image
-    with _beside(out) as edited, _beside(out) as made:
+    with beside(out) as edited, beside(out) as made:
         source = image.path
         if plan is not None:
             write_new(image, plan, edited, job.observer, job.cancel)
             source = edited
         made.unlink()
         write_compact(source, made, observer=job.observer, cancel=job.cancel, force=request.force)
-        if out.exists():
-            made.chmod(stat.S_IMODE(out.stat().st_mode))
-        made.replace(out)
+        put(made, out)
 
 
 def _copy(image: Image, out: Path) -> None:
-    with _beside(out) as scratch:
-        shutil.copyfile(image.path, scratch)
-        _flush(scratch)
-        scratch.replace(out)
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A scratch file in the folder of ``out``, gone at the end unless it was given a name."""
-    try:
-        descriptor, name = tempfile.mkstemp(dir=out.resolve().parent, prefix=f".{out.name}.", suffix=".part")
-    except OSError as error:
-        raise RefusedError(
-            f"{out.parent} cannot be written: {error.strerror}.", "Choose another folder."
-        ) from error
-    mask = os.umask(0)
-    os.umask(mask)
-    os.fchmod(descriptor, 0o666 & ~mask)
-    os.close(descriptor)
-    scratch = Path(name)
-    try:
-        yield scratch
-    finally:
-        scratch.unlink(missing_ok=True)
+    with beside(out) as scratch:
+        try:
+            shutil.copyfile(image.path, scratch)
+            _flush(scratch)
+        except OSError as error:
+            raise no_room(error, out) from error
+        put(scratch, out)
 
 
 def _flush(path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -302,3 +303,20 @@ def test_write_makes_a_disc_image_bootable_on_its_way(
     assert boot(plain)["bios_usb"] is boot(plain)["uefi_usb"] is False
     assert kinds(kind).read_bytes() == before
     assert mediakit("write", kinds("floppy"), plain, "--yes", "--usb-bootable")[0] == 4
+
+
+def test_names_are_utf8_in_the_image_whatever_the_locale(
+    kinds: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "é"
+    folder.mkdir()
+    (folder / "ü.txt").write_text("x")
+    out = tmp_path / "out.iso"
+    words = [sys.executable, "-m", "mediakit", "rewrite", kinds("grub_gpt"), "-o", out]
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    run.run([*words, "--add", f"{folder}=/é"], timeout=60, env=plain)
+    with iso.open_image(out) as image:
+        assert image.read("/é/ü.txt") == b"x"
+    run.run([*words[:4], out, "--in-place", "--remove", "/é/ü.txt"], timeout=60, env=plain)
+    with iso.open_image(out) as image:
+        assert not image.exists("/é/ü.txt")

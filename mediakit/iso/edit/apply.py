@@ -15,6 +15,7 @@ from mediakit.errors import DeviceError, MediakitError, RefusedError
 from mediakit.iso.edit.medium import FileMedium, Medium
 from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import read_source
+from mediakit.iso.edit.scratch import beside, no_room, put
 from mediakit.iso.image import Image
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.units import MIB
@@ -62,23 +63,18 @@ def write_new(
     """
     if out.exists() and (not out.is_file() or out.samefile(image.path)):
         raise RefusedError(f"{out} cannot be written as a new image.", "Name another file.")
-    part = out.with_name(out.name + ".part")
     progress = _Progress(plan, observer, plan.old_size_bytes)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-        _copy(image, part, plan.old_size_bytes, progress, cancel)
+    with beside(out) as part:
+        try:
+            _copy(image, part, plan.old_size_bytes, progress, cancel)
+        except OSError as error:
+            raise no_room(error, out) from error
         with FileMedium(part) as medium:
             _check_unchanged(medium, plan)
             medium.resize(plan.new_size_bytes)
             for region in plan.regions:
                 _write_region(medium, region, progress, cancel)
-        part.rename(out)
-    except OSError as error:
-        raise _no_room(error, out) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        put(part, out)
 
 
 class _Progress:
@@ -129,7 +125,7 @@ def _take_back(medium: Medium, plan: EditPlan) -> None:
 
 
 def _copy(image: Image, part: Path, size_bytes: int, progress: _Progress, cancel: Cancel | None) -> None:
-    with image.path.open("rb") as source, part.open("xb") as target:
+    with image.path.open("rb") as source, part.open("r+b") as target:
         try:
             if os.fstat(source.fileno()).st_size == size_bytes:
                 fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
@@ -163,9 +159,3 @@ def _copy_bytes(source: int, target: int, left: int, progress: _Progress, cancel
                 view = view[os.write(target, view) :]
         left -= done
         progress.add(done, "copy")
-
-
-def _no_room(error: OSError, out: Path) -> MediakitError:
-    if error.errno == errno.ENOSPC:
-        return RefusedError(f"{out.parent} is full.", "Make room, or write to another filesystem.")
-    return DeviceError(f"{out} cannot be written: {error.strerror}.", "Check the folder and its permissions.")

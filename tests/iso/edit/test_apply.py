@@ -128,3 +128,32 @@ def test_no_more_is_written_than_the_plan_says(isos: Isos) -> None:
     document = plan.to_json()
     assert document["bytes_written"] == sum(r["size_bytes"] for r in document["regions"]) <= 2 << 20
     assert judges.sgdisk_problems(isos("isohybrid_gpt")) == 2
+
+
+def test_a_new_file_takes_nobody_elses_name(isos: Isos, tmp_path: Path) -> None:
+    """A download that is under way has the name it has; a link leads on; permissions stay."""
+    download = tmp_path / "new.iso.part"
+    download.write_bytes(b"half of a download")
+    real = tmp_path / "elsewhere" / "real.iso"
+    real.parent.mkdir()
+    real.write_bytes(b"old")
+    real.chmod(0o600)
+    link = tmp_path / "new.iso"
+    link.symlink_to(real)
+    with iso.open_image(isos("grub_gpt")) as image:
+        plan = edit.make_plan(image, [edit.Put("/a", b"a")], now=NOW)
+        edit.write_new(image, plan, link)
+    assert download.read_bytes() == b"half of a download"
+    assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o600
+    with iso.open_image(real) as image:
+        assert image.read("/a") == b"a"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "elsewhere", "new.iso", "new.iso.part", "real.iso",
+    ]  # fmt: skip
+
+
+def test_a_name_as_long_as_names_can_be(isos: Isos, tmp_path: Path) -> None:
+    out = tmp_path / ("n" * 251 + ".iso")
+    with iso.open_image(isos("grub_gpt")) as image:
+        edit.write_new(image, edit.make_plan(image, [edit.Put("/a", b"a")], now=NOW), out)
+    assert out.stat().st_size
