@@ -19,7 +19,7 @@ from pathlib import Path
 from mediakit.block import ioctl, sysfs
 from mediakit.block.devices import Device, describe
 from mediakit.errors import DeviceError, RefusedError, UsageError
-from mediakit.formats.reader import Reader
+from mediakit.formats.reader import Reader, sub_reader
 from mediakit.units import MIB, SECTOR
 
 BOUNCE_BYTES = 4 * MIB
@@ -45,8 +45,8 @@ class Target:
 
     @property
     def reader(self) -> Reader:
-        """This target as formats read it."""
-        return self.read
+        """This target, as large as it is now, as formats read it: past its end is FormatError."""
+        return sub_reader(self.read, 0, self.size_bytes)
 
     def fileno(self) -> int:
         return self._descriptor

@@ -23,7 +23,7 @@ class TargetMedium:
         return self._target.size_bytes
 
     def read(self, offset: int, size: int) -> bytes:
-        return self._target.read(offset, size)
+        return self._target.reader(offset, size)
 
     def write(self, offset: int, data: bytes) -> None:
         """A file grows when something is written behind its end, as files do."""

@@ -15,6 +15,8 @@ import pytest
 from mediakit import iso, run
 from mediakit.block.target import open_target
 from mediakit.cli.main import main
+from mediakit.iso.edit import record
+from mediakit.iso.edit.undo import history
 from mediakit.stick import tables
 from mediakit.units import MIB
 from tests.isos import make
@@ -320,3 +322,27 @@ def test_names_are_utf8_in_the_image_whatever_the_locale(
     run.run([*words[:4], out, "--in-place", "--remove", "/é/ü.txt"], timeout=60, env=plain)
     with iso.open_image(out) as image:
         assert not image.exists("/é/ü.txt")
+
+
+@pytest.mark.parametrize("written", [512, 2048, 10_000])
+@pytest.mark.parametrize("again", [["--undo"], ["--add", f"{__file__}=/t"]])
+def test_a_cut_while_the_tail_begins_is_taken_back(
+    written: int, again: list[str], mediakit: Run, kinds: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The head is the first that lies on the medium; what it speaks of may lie behind the end of the file."""
+    path = Path(shutil.copy(kinds("grub_gpt"), tmp_path / "cut.iso"))
+    old = path.read_bytes()
+    assert mediakit("rewrite", path, "--in-place", "--add", f"{__file__}=/t")[0] == 0
+    with iso.open_image(path) as image:
+        (found,) = history(image)
+        head = record.head_sector(image.reader, found.with_state("begun"))
+    tail = path.read_bytes()[found.head : found.head + written]
+    path.write_bytes(old.ljust(found.head, b"\0") + head + tail[512:])
+    status, out, err = mediakit("rewrite", path, "--in-place", *again)
+    assert status == 0, err
+    if again == ["--undo"]:
+        assert path.read_bytes() == old
+    else:
+        assert "cut off before it began to count" in out
+        with iso.open_image(path) as image:
+            assert len(history(image)) == 1 and image.exists("/t")
