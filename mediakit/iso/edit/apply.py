@@ -15,7 +15,7 @@ from mediakit.errors import DeviceError, MediakitError, RefusedError
 from mediakit.iso.edit.medium import FileMedium, Medium
 from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import read_source
-from mediakit.iso.edit.scratch import beside, no_room, put
+from mediakit.iso.edit.scratch import FULL, beside, no_room, put
 from mediakit.iso.image import Image
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.units import MIB
@@ -67,13 +67,17 @@ def write_new(
     with beside(out) as part:
         try:
             _copy(image, part, plan.old_size_bytes, progress, cancel)
+            with FileMedium(part) as medium:
+                _check_unchanged(medium, plan)
+                medium.resize(plan.new_size_bytes)
+                for region in plan.regions:
+                    _write_region(medium, region, progress, cancel)
         except OSError as error:
             raise no_room(error, out) from error
-        with FileMedium(part) as medium:
-            _check_unchanged(medium, plan)
-            medium.resize(plan.new_size_bytes)
-            for region in plan.regions:
-                _write_region(medium, region, progress, cancel)
+        except DeviceError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                raise no_room(error.__cause__, out) from error  # no word of the scratch file's name
+            raise
         put(part, out)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mediakit.errors import DeviceError, MediakitError, RefusedError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHOWN_BYTES = 60
 """Of a name that is as long as the filesystem allows, a longer one cannot be made."""
 
@@ -59,6 +60,6 @@ def put(scratch: Path, out: Path) -> None:
 
 def no_room(error: OSError, out: Path) -> MediakitError:
     """The sentence for a new image that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return RefusedError(f"{out.parent} is full.", "Make room, or write to another filesystem.")
     return DeviceError(f"{out} cannot be written: {error.strerror}.", "Check the folder and its permissions.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,3 +159,18 @@ def test_a_name_as_long_as_names_can_be(isos: Isos, tmp_path: Path) -> None:
     with iso.open_image(isos("grub_gpt")) as image:
         edit.write_new(image, edit.make_plan(image, [edit.Put("/a", b"a")], now=NOW), out)
     assert out.stat().st_size
+
+
+def test_a_disk_that_fills_up_is_named_not_the_scratch_file(
+    isos: Isos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with iso.open_image(isos("grub_gpt")) as image:
+        plan = edit.make_plan(image, [edit.Put("/a", b"a")], now=NOW)
+        monkeypatch.setattr(os, "pwrite", full)
+        with pytest.raises(RefusedError) as caught:
+            edit.write_new(image, plan, tmp_path / "new.iso")
+    assert caught.value.message == f"{tmp_path} is full."
+    assert not list(tmp_path.iterdir())
