@@ -119,9 +119,16 @@ def _data(image: ImageShape, stick: StickShape, wanted: bool) -> tuple[Span | No
         end = stick.size_bytes - (SECTOR + image.gpt.array_bytes if image.gpt else 0)
         if old.offset_bytes >= max(image.size_bytes, MIB) and old.end <= end:
             return old, True, []
+        missing = max(image.size_bytes, MIB) - old.offset_bytes
+        if missing <= 0:
+            what = f"ENGINE-DATA on {stick.path} reaches into where the backup partition table belongs."
+        else:
+            what = (
+                f"ENGINE-DATA on {stick.path} leaves {format_size(old.offset_bytes)} for the image: "
+                f"{image.name} needs {format_size(missing)} more."
+            )
         raise RefusedError(
-            f"ENGINE-DATA on {stick.path} begins at {format_size(old.offset_bytes)}, "
-            f"and {image.name} needs {format_size(image.size_bytes)}.",
+            what,
             "Copy its reports away and write again with --no-data, or use another stick.",
         )
     notes = ["The ENGINE-DATA on it is damaged, and is made anew."] if stick.data_is_damaged else []

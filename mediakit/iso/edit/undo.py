@@ -246,5 +246,5 @@ def _check_untouched(medium: Medium, record: Record) -> None:
         if any(n != new and old != new for n, old, new in zip(now, step.old, step.new, strict=True)):
             raise RefusedError(
                 f"The {step.why} was changed by something else after the edit.",
-                "Taking the edit back would break it; use mediakit audit to see how the image is.",
+                "Take it back in the image file and write the stick anew, or edit the stick the other way.",
             )
