@@ -117,9 +117,13 @@ def vm_store(disk: Path) -> tuple[int, int]:
 
 
 def vm_store_sha256(disk: Path) -> str:
-    """The hash of what was ever written into the VM store of a raw sparse disk, and where: a hole that is
+    """``written_sha256`` of the VM store."""
+    return written_sha256(disk, *vm_store(disk))
+
+
+def written_sha256(disk: Path, offset: int, size: int) -> str:
+    """The hash of what was ever written into a span of a raw sparse disk, and where: a hole that is
     written, even with zeros, changes it."""
-    offset, size = vm_store(disk)
     digest = hashlib.sha256()
     with disk.open("rb", buffering=0) as file:
         place, end = offset, offset + size
