@@ -73,21 +73,14 @@ def _confirm(arguments: argparse.Namespace, device: Device, plan: FixPlan) -> No
     """The typed identity of a device, on a terminal; a file that was named is confirmed by ``--fix``."""
     import sys
 
-    from mediakit.cli import bootview
-    from mediakit.errors import CancelledError, UsageError
-    from mediakit.units import format_size
+    from mediakit.cli import asking, bootview
 
     bootview.show(_describe(plan, "\nTo repair"), sys.stderr)
     if arguments.yes or device.is_file:
         return
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "Nobody is there to confirm the repair.", "Look at it without --fix, then add --yes."
-        )
-    print(f"{device.path}: {device.title}, {format_size(device.size_bytes)}", file=sys.stderr)
-    print(f"  Type “{device.identity}” to repair it: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != device.identity:
-        raise CancelledError("Not confirmed; nothing was written.")
+    asking.need_terminal("the repair", "Look at it without --fix, then add --yes.")
+    asking.show_device(device)
+    asking.type_word(device.identity, "to repair it")
 
 
 def _finish(arguments: argparse.Namespace, facts: ImageFacts, done: FixPlan | None, possible: FixPlan) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mediakit.errors import CancelledError, MediakitError, RefusedError, UsageError
+from mediakit.errors import MediakitError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from mediakit.engine.image import EngineImage
@@ -128,21 +127,19 @@ def _offers(found: Detection) -> list[str]:
 
 
 def _confirm(arguments: argparse.Namespace, found: Detection, plan: InstallPlan) -> None:
+    from mediakit.cli import asking
     from mediakit.install.answering import identity
 
     if arguments.yes or plan.already:
         return
-    if not sys.stdin.isatty():
-        raise UsageError("Nobody is there to confirm what will happen.", "Look at --dry-run, then add --yes.")
-    word = identity(found.disks[0]) or "yes"
+    asking.need_terminal("what will happen", "Look at --dry-run, then add --yes.")
     print(describe(plan), file=sys.stderr)
-    print(f"Type “{word}” to go on: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != word:
-        raise CancelledError("Not confirmed; nothing was written.")
+    asking.type_word(identity(found.disks[0]) or "yes", "to go on")
 
 
 def _trusts_medium(arguments: argparse.Namespace, image: EngineImage, plan: InstallPlan) -> bool:
     """Where the Engine's keys cannot be read, the image's count if somebody types so; never by --yes."""
+    from mediakit.cli import asking
     from mediakit.install import trust
 
     if not trust.needs_medium_keys(plan):
@@ -152,27 +149,17 @@ def _trusts_medium(arguments: argparse.Namespace, image: EngineImage, plan: Inst
     key = trust.check_with_medium(image)
     print(trust.unreadable().message, file=sys.stderr)
     print(f"The image is signed with the key {key.key_id}, called “{key.key_name}”.", file=sys.stderr)
-    print("Type “TRUST” to use this key: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != "TRUST":
-        raise CancelledError("Not confirmed; nothing was written.")
+    asking.type_word("TRUST", "to use this key")
     return True
 
 
 def _carry_out(arguments: argparse.Namespace, image: EngineImage, plan: InstallPlan, trusts: bool) -> Result:
     from mediakit.cli.progress import observer
+    from mediakit.cli.stopping import stopped_by_signals
     from mediakit.install.execute import execute as carry_out
-    from mediakit.progress import Cancel
 
-    cancel = Cancel()
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, lambda *_: cancel.set())
-    try:
-        with observer(arguments.progress, quiet=arguments.json) as watch:
-            return carry_out(plan, image, watch, cancel, trust_medium=trusts)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with stopped_by_signals() as cancel, observer(arguments.progress, quiet=arguments.json) as watch:
+        return carry_out(plan, image, watch, cancel, trust_medium=trusts)
 
 
 def _finish(arguments: argparse.Namespace, plan: InstallPlan | None, result: Result | None) -> int:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mediakit.errors import CancelledError, SourceError, UsageError
+from mediakit.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from mediakit.block.devices import Device
     from mediakit.engine.rewriting import Request
+    from mediakit.engine.signature import SecretKey
     from mediakit.progress import Observer
     from mediakit.stick.rewrite import Job, Outcome
 
@@ -52,21 +52,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     from mediakit.cli import progress
-    from mediakit.progress import Cancel, Event
+    from mediakit.cli.stopping import stopped_by_signals
+    from mediakit.progress import Event
     from mediakit.stick.rewrite import Job
 
-    cancel = Cancel()
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, lambda *_: cancel.set())
-    try:
-        with progress.observer(arguments.progress, quiet=arguments.json) as observer:
-            outcome = _rewrite(arguments, Job(observer, cancel), observer)
-            if arguments.progress == "json":
-                observer(Event("result", str(arguments.image), result=outcome.to_json()))
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with (
+        stopped_by_signals() as cancel,
+        progress.observer(arguments.progress, quiet=arguments.json) as observer,
+    ):
+        outcome = _rewrite(arguments, Job(observer, cancel), observer)
+        if arguments.progress == "json":
+            observer(Event("result", str(arguments.image), result=outcome.to_json()))
     if arguments.progress != "json":
         print(json.dumps(outcome.to_json(), indent=2) if arguments.json else describe(outcome))
     return 0
@@ -86,17 +82,16 @@ def _rewrite(arguments: argparse.Namespace, job: Job, observer: Observer) -> Out
         if arguments.undo:
             return rewrite.undo_into(path, arguments.output, job=job)
         return rewrite.into(path, request, arguments.output, compact=arguments.compact, job=job)
-    device = _device(path, observer)
     if arguments.compact:
         return rewrite.compact_in_place(path, request, job)
-    _confirm(arguments, device)
+    device = _confirmed(arguments, observer)
     if arguments.undo:
         return rewrite.undo_in_place(path, expected=device, job=job)
     return rewrite.in_place(path, request, expected=device, job=job)
 
 
 def _request(arguments: argparse.Namespace) -> Request:
-    from mediakit.engine import keys, rewriting
+    from mediakit.engine import rewriting
     from mediakit.iso.edit import kernelargs
 
     added = [put for text in arguments.add for put in rewriting.parse_add(text)]
@@ -117,9 +112,15 @@ def _request(arguments: argparse.Namespace) -> Request:
         usb_bootable=arguments.usb_bootable,
         by=arguments.by,
         signer=signer,
-        key=None if arguments.sign is None else keys.load_secret_file(arguments.sign),
+        key=None if arguments.sign is None else _key(arguments.sign),
         force=arguments.force,
     )
+
+
+def _key(path: Path) -> SecretKey:
+    from mediakit.engine import keys
+
+    return keys.load_secret_file(path)
 
 
 def _answers(path: Path) -> str:
@@ -146,34 +147,19 @@ def _check_usage(arguments: argparse.Namespace, request: Request) -> None:
         raise UsageError("Where to is not said.", "Add -o OUT for a new file, or --in-place.")
 
 
-def _device(path: Path, observer: Observer) -> Device:
-    """The file or stick as it is now; what the desktop mounted of a stick is unmounted."""
-    from mediakit.block import devices, mounts
-    from mediakit.progress import Event
+def _confirmed(arguments: argparse.Namespace, observer: Observer) -> Device | None:
+    """The stick, unmounted and confirmed by its typed identity or ``--yes``; None for a file, which needs
+    neither and is looked at once, when it is opened."""
+    from mediakit.cli import asking
 
-    device = devices.describe(path)
-    if not device.allowed and mounts.can_unmount(device):
-        for point in device.mounts:
-            mounts.unmount(point)
-            observer(
-                Event("warning", device.path, message=f"Unmounted {point}, which the desktop had mounted.")
-            )
-        device = devices.describe(path)
+    if stat.S_ISREG(arguments.image.stat().st_mode):
+        return None
+    device = asking.free_device(arguments.image, observer)
+    if not arguments.yes:
+        asking.need_terminal("that the stick is changed", "Add --yes if it is right.")
+        asking.show_device(device)
+        asking.type_word(device.identity, "to change what is on it")
     return device
-
-
-def _confirm(arguments: argparse.Namespace, device: Device) -> None:
-    """The typed identity of a stick, on a terminal; ``--yes`` otherwise. A file needs none."""
-    from mediakit.units import format_size
-
-    if arguments.yes or not stat.S_ISBLK(arguments.image.stat().st_mode):
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("Nobody is there to confirm that the stick is changed.", "Add --yes if it is right.")
-    print(f"{device.path}: {device.title}, {format_size(device.size_bytes)}", file=sys.stderr)
-    print(f"  Type “{device.identity}” to change what is on it: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != device.identity:
-        raise CancelledError("Not confirmed; nothing was written.")
 
 
 def describe(outcome: Outcome) -> str:

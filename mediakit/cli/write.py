@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mediakit.errors import CancelledError, RefusedError, UsageError
+from mediakit.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from mediakit.block.devices import Device
@@ -47,19 +46,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from mediakit.progress import Cancel
+    from mediakit.cli.stopping import stopped_by_signals
     from mediakit.stick.source import open_source
 
-    cancel = Cancel()
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, lambda *_: cancel.set())
-    try:
-        with _observer(arguments) as observer, open_source(arguments.image, observer, cancel) as source:
-            return _write(arguments, source, observer, cancel)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with (
+        stopped_by_signals() as cancel,
+        _observer(arguments) as observer,
+        open_source(arguments.image, observer, cancel) as source,
+    ):
+        return _write(arguments, source, observer, cancel)
 
 
 def _write(arguments: argparse.Namespace, source: Source, observer: Observer, cancel: Cancel) -> int:
@@ -109,8 +104,8 @@ def _prepare_all(
 
 
 def _device(name: str, size: str | None, source: Source, observer: Observer) -> Device:
-    from mediakit.block import devices, mounts
     from mediakit.block.target import create_file
+    from mediakit.cli import asking
     from mediakit.stick.fleet import same_disk
     from mediakit.units import parse_size
 
@@ -118,32 +113,22 @@ def _device(name: str, size: str | None, source: Source, observer: Observer) -> 
         return create_file(name, parse_size(size))
     if size is not None:
         raise RefusedError(f"{name} is there already.", "Leave out --size to write to it as it is.")
-    device = devices.describe(name)
-    if not device.allowed and mounts.can_unmount(device) and not same_disk(source, device):
-        for point in device.mounts:
-            mounts.unmount(point)
-            _warn(observer, device.path, f"Unmounted {point}, which the desktop had mounted.")
-        device = devices.describe(name)
-    return device
+    return asking.free_device(name, observer, may_unmount=lambda device: not same_disk(source, device))
 
 
 def _confirm(arguments: argparse.Namespace, sticks: list[Prepared]) -> None:
     """The typed identity of every disk, on a terminal; ``--yes`` otherwise."""
-    from mediakit.units import format_size
+    from mediakit.cli import asking
 
     if arguments.yes:
         return
-    if not sys.stdin.isatty():
-        raise UsageError("Nobody is there to confirm what will be overwritten.", "Add --yes if it is right.")
+    asking.need_terminal("what will be overwritten", "Add --yes if it is right.")
     for stick in sticks:
-        device = stick.device
-        print(f"{device.path}: {device.title}, {format_size(device.size_bytes)}", file=sys.stderr)
+        asking.show_device(stick.device)
         print(f"  loses: {', '.join(stick.plan.loses) or 'what is on it'}", file=sys.stderr)
         if stick.plan.keeps:
             print(f"  keeps: {', '.join(stick.plan.keeps)}", file=sys.stderr)
-        print(f"  Type “{device.identity}” to overwrite it: ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip() != device.identity:
-            raise CancelledError("Not confirmed; nothing was written.")
+        asking.type_word(stick.device.identity, "to overwrite it")
 
 
 def _answers(path: Path | None) -> bytes | None:

@@ -8,6 +8,8 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,9 @@ from mediakit import iso
 from mediakit.block.devices import Device
 from mediakit.block.target import Target, open_target
 from mediakit.engine import manifest, rewriting
-from mediakit.engine.image import open_engine
 from mediakit.engine.rewriting import Request
 from mediakit.errors import RefusedError, SourceError, UsageError
 from mediakit.iso.edit.apply import apply_in_place, write_new
-from mediakit.iso.edit.compact import compact as write_compact
 from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
 from mediakit.iso.edit.plan import make_plan
@@ -99,7 +99,7 @@ def in_place(
 ) -> Outcome:
     """Change the image file or the stick itself; an earlier edit that was cut off is completed first."""
     work = job or Job()
-    with open_target(path, expected=expected) as target:
+    with _opened(path, expected) as target:
         medium = TargetMedium(target)
         finished = _complete(medium)
         image = _image(target, path)
@@ -130,7 +130,7 @@ def compact_in_place(path: Path, request: Request, job: Job | None = None) -> Ou
 def undo_in_place(path: Path, *, expected: Device | None = None, job: Job | None = None) -> Outcome:
     """Take back the last edit of an image file or a stick."""
     work = job or Job()
-    with open_target(path, expected=expected) as target:
+    with _opened(path, expected) as target:
         taken = undo(TargetMedium(target))
         _reread(target, work.observer)
     notes = tuple(
@@ -176,6 +176,8 @@ def _plan(image: Image, request: Request) -> tuple[EditPlan | None, list[str]]:
         return None, notes
     plan = make_plan(image, gathered.changes, now=now, force=request.force, end_limit_bytes=end_limit(image))
     if gathered.is_engine:
+        from mediakit.engine.image import open_engine
+
         regions = [(region.offset_bytes, region.size_bytes) for region in plan.regions]
         with open_engine(image.path) as engine:
             planned = planned_image(image, plan).reader
@@ -199,6 +201,15 @@ def _with_history(outcome: Outcome, path: Path) -> Outcome:
     with iso.open_image(path) as image:
         edits = len(history(image))
     return replace(outcome, undo=outcome.undo | {"edits": edits})
+
+
+@contextmanager
+def _opened(path: Path, expected: Device | None) -> Iterator[Target]:
+    """The medium for writing; RefusedError for a device nobody confirmed, as ``path`` may have become one."""
+    with open_target(path, expected=expected) as target:
+        if expected is None and not target.is_file:
+            raise RefusedError(f"{path} is a device that was not confirmed.", "Start again.")
+        yield target
 
 
 def _image(target: Target, path: Path) -> Image:
@@ -229,6 +240,8 @@ def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, j
             "Written anew, an Engine medium no longer verifies: its manifest names where its boot areas lie.",
             "Take edits back with --undo, or build the medium again.",
         )
+    from mediakit.iso.edit.compact import compact as write_compact
+
     with beside(out) as edited, beside(out) as made:
         source = image.path
         if plan is not None:
