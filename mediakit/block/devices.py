@@ -10,13 +10,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mediakit.block import ioctl, safety, stack, sysfs, usage
-from mediakit.block.contents import Content, identify
 from mediakit.errors import MediakitError, UsageError
 from mediakit.formats.reader import file_reader
 from mediakit.units import SECTOR
+
+if TYPE_CHECKING:
+    from mediakit.block.contents import Content
 
 _NOT_DISKS = ("ram", "zram", "loop", "sr", "fd", "md", "nbd")
 
@@ -256,6 +258,8 @@ def _serial(disk: Path, udev: dict[str, str]) -> str:
 
 def _contents(device: Device) -> tuple[Content, ...]:
     """What is on it; nothing where it cannot be read (no medium, no permission, a dying disk)."""
+    from mediakit.block.contents import identify  # opening a disk to write it asks for none of this
+
     try:
         descriptor = os.open(device.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

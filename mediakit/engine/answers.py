@@ -113,12 +113,6 @@ def parse(text: str, name: str = "answers.toml", *, action: str = "", identity: 
     return answers
 
 
-def is_empty(text: str) -> bool:
-    """Whether the room for answers holds none: nothing but blanks and comments."""
-    lines = (line.strip(" \t\r\0") for line in text.split("\n"))
-    return all(not line or line.startswith("#") for line in lines)
-
-
 def load(path: Path, *, action: str = "", identity: str = "") -> Answers:
     """The answers in the file ``path``; SourceError if it cannot be read."""
     return parse(read_text(path), path.name, action=action, identity=identity)

@@ -1,4 +1,7 @@
-"""The commented example of ``answers.toml``: valid as it stands, and what ``answers example`` prints."""
+"""The commented example of ``answers.toml``: valid as it stands, and what ``answers example`` prints.
+
+Also whether the room for answers on a medium is still empty. Parses nothing: that is ``engine.answers``.
+"""
 
 TEXT = """\
 # Answers for the Engine installer: what it is to do without asking.
@@ -54,3 +57,9 @@ mode = "dhcp"
 [end]
 action = "poweroff"
 """
+
+
+def is_empty(text: str) -> bool:
+    """Whether the room for answers holds none: nothing but blanks and comments."""
+    lines = (line.strip(" \t\r\0") for line in text.split("\n"))
+    return all(not line or line.startswith("#") for line in lines)

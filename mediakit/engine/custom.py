@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mediakit.engine import answers, documents, manifest, signature
+from mediakit.engine import answers_example, documents, manifest, signature
 from mediakit.engine.image import EngineImage
 from mediakit.engine.manifest import ManifestFile
 from mediakit.engine.signature import PublicKey
@@ -81,7 +81,7 @@ def holds_something(path: str, data: bytes) -> bool:
     if path in (PATH, SIGNATURE_PATH):
         return False
     if path == ANSWERS_PATH:
-        return not answers.is_empty(data.decode("utf-8", "replace"))
+        return not answers_example.is_empty(data.decode("utf-8", "replace"))
     if path == BOOTENV_PATH:
         try:
             return bool(grubenv.parse(data))

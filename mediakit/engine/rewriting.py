@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediakit import iso
-from mediakit.engine import customise, manifest
-from mediakit.engine.image import EngineImage, open_engine
-from mediakit.engine.signature import SecretKey
+from mediakit.engine import manifest
 from mediakit.errors import RefusedError, SourceError, UsageError
 from mediakit.formats.reader import Reader
-from mediakit.iso.edit import labels, menus, usb
 from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
-from mediakit.iso.edit.menus import MenuEdit
 
+if TYPE_CHECKING:
+    from mediakit.engine import customise
+    from mediakit.engine.image import EngineImage
+    from mediakit.engine.signature import SecretKey
+    from mediakit.iso.edit.menus import MenuPlan
+
+# What only some requests need (Engine media, menus, labels, USB) is imported where it is used: loading all of
+# it takes longer than adding a file.
 MAX_ADDED_FILES = 50_000
 
 
@@ -47,6 +52,12 @@ class Request:
         optional = (self.timeout_seconds, self.answers, self.branding, self.key)
         return not any(asked) and all(value is None for value in optional)
 
+    @property
+    def edits_menus(self) -> bool:
+        """Whether a boot menu says anything of what is asked for; one that names the label does."""
+        asked = (self.kernel_arguments, self.default, self.label)
+        return any(asked) or self.timeout_seconds is not None
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -63,6 +74,9 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
     changes: list[Change] = []
     notes: list[str] = []
     if is_engine:
+        from mediakit.engine import customise
+        from mediakit.engine.image import open_engine
+
         with open_engine(image.path) as engine:
             customised = customise.plan(engine, image, _wish(request))
         changes += customised.changes
@@ -70,18 +84,22 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
     else:
         _refuse_engine_only(request)
         changes += request.files
-        edit = MenuEdit(request.kernel_arguments, request.default, request.timeout_seconds)
-        planned = menus.plan(image, _with_label(edit, image, request), now=now)
-        _refuse_conflict(request.files, planned.changes)
-        changes += planned.changes
-        notes += planned.notes
+        if request.edits_menus:
+            planned = _plan_menus(image, request, now)
+            _refuse_conflict(request.files, planned.changes)
+            changes += planned.changes
+            notes += planned.notes
     if request.label:
+        from mediakit.iso.edit import labels
+
         old = image.facts().volume_id
         has_joliet = any(tree.kind == "joliet" for tree in image.trees)
         notes += labels.check(request.label, old, has_joliet=has_joliet)
         if request.label != old:
             changes.append(SetVolumeId(request.label))
     if request.usb_bootable:
+        from mediakit.iso.edit import usb
+
         made = usb.plan(image)
         changes += made.patches
         notes += made.notes
@@ -95,6 +113,8 @@ def check_manifest(
 
     With ``force`` it is a remark.
     """
+    from mediakit.engine import customise
+
     broken = customise.broken_parts(engine, regions, planned)
     if not broken:
         return []
@@ -132,6 +152,8 @@ def parse_remove(text: str) -> Remove:
 
 
 def _wish(request: Request) -> customise.Wish:
+    from mediakit.engine import customise
+
     return customise.Wish(
         kernel_arguments=request.kernel_arguments,
         default=request.default,
@@ -146,12 +168,13 @@ def _wish(request: Request) -> customise.Wish:
     )
 
 
-def _with_label(edit: MenuEdit, image: iso.Image, request: Request) -> MenuEdit:
-    if not request.label:
-        return edit
-    return MenuEdit(
-        edit.kernel_arguments, edit.default, edit.timeout_seconds, image.facts().volume_id, request.label
-    )
+def _plan_menus(image: iso.Image, request: Request, now: int) -> MenuPlan:
+    from mediakit.iso.edit import menus
+
+    edit = menus.MenuEdit(request.kernel_arguments, request.default, request.timeout_seconds)
+    if request.label:
+        edit = replace(edit, old_label=image.facts().volume_id, new_label=request.label)
+    return menus.plan(image, edit, now=now)
 
 
 def _refuse_engine_only(request: Request) -> None:

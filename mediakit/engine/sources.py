@@ -15,7 +15,7 @@ from mediakit.engine.documents import is_medium_path
 from mediakit.engine.manifest import PATH
 from mediakit.errors import DeviceError, FormatError, MediakitError, SourceError
 from mediakit.formats import gpt, mbr
-from mediakit.formats.fat import Fat
+from mediakit.formats.fat_read import Fat
 from mediakit.formats.reader import Reader, file_reader, sub_reader
 from mediakit.iso.nodes import Node
 from mediakit.units import MIB, SECTOR

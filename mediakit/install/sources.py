@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mediakit.block import devices
 from mediakit.block.target import open_target
-from mediakit.engine import answers
+from mediakit.engine import answers, answers_example
 from mediakit.engine.answers import Answers
 from mediakit.engine.image import EngineImage
 from mediakit.errors import FormatError, SourceError
@@ -59,7 +59,7 @@ def on_stick(disk: str) -> str:
         with open_target(disk, writable=False) as target:
             data = _file(Fat(sub_reader(target.reader, content.offset_bytes, content.size_bytes)))
         text = data.decode("utf-8-sig", "replace")
-        return "" if answers.is_empty(text) else text
+        return "" if answers_example.is_empty(text) else text
     return ""
 
 
@@ -84,4 +84,4 @@ def _custom(image: EngineImage) -> str:
     if not image.exists(CUSTOM):
         return ""
     text = image.read(CUSTOM).decode("utf-8", "replace")
-    return "" if answers.is_empty(text) else text
+    return "" if answers_example.is_empty(text) else text

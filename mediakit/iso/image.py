@@ -19,10 +19,10 @@ from mediakit.iso import contents, sessions
 from mediakit.iso.nodes import Extent, FileKind, FileTree, Node
 from mediakit.iso.sessions import Sessions
 from mediakit.iso.tree import Tree
-from mediakit.iso.udf_tree import UdfTree
 
 if TYPE_CHECKING:
     from mediakit.iso.facts import ImageFacts
+    from mediakit.iso.udf_tree import UdfTree
 
 MAX_EXPANDED_BYTES = 64 << 20
 """The most that ``Image.read`` makes of a file that takes less room in the image than it is long."""
@@ -161,6 +161,8 @@ class Image:
             shown = self.tree.children(self.tree.root)
             if any(node.kind == "directory" for node in shown.values()):
                 return
+            from mediakit.iso.udf_tree import UdfTree  # few images are read by it; it takes a moment to load
+
             self.udf = UdfTree(self.reader, self.size_bytes)
             names = self.udf.children(self.udf.root)
         except FormatError as error:

@@ -59,7 +59,9 @@ def gather(image: Image) -> Structures:
     record = mbr.parse(first) if mbr.has_signature(first) and not is_apples else None
     table = _gpt(image, record, catalog)
     apple = _apple_map(image, findings)
-    wanted = {entry.lba for entry in catalog.entries} if catalog else set()
+    # images that are appended partitions lie behind the filesystem and are no files of it
+    end = max(volume.space_blocks for volume in image.descriptors.volumes)
+    wanted = {entry.lba for entry in catalog.entries if entry.lba < end} if catalog else set()
     return Structures(
         size_bytes=image.size_bytes,
         catalog=catalog,

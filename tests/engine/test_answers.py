@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediakit.engine import answers
+from mediakit.engine import answers, answers_example
 from mediakit.engine.answers import AnswersError, Match, Network, parse
 from mediakit.errors import MediakitError
 
@@ -159,8 +159,8 @@ def test_secrets_are_in_no_message_and_no_representation() -> None:
 
 
 def test_the_preallocated_room_is_no_answer_and_its_padding_no_problem() -> None:
-    assert answers.is_empty("# room for answers\n" + " " * 100 + "\n\0\0")
-    assert not answers.is_empty(BASE)
+    assert answers_example.is_empty("# room for answers\n" + " " * 100 + "\n\0\0")
+    assert not answers_example.is_empty(BASE)
     assert parse(BASE + "\0" * 5000).action == "upgrade"
     assert parse(BASE + " \n" * 5000).action == "upgrade"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mediakit.errors import RefusedError
-from mediakit.formats.fat import Fat
+from mediakit.formats.fat_read import Fat
 from mediakit.formats.reader import sub_reader
 from mediakit.iso.edit import grubmenu, syslinuxmenu
 from mediakit.iso.edit.textedit import decode

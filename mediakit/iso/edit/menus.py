@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mediakit.errors import RefusedError, UsageError
-from mediakit.formats.fat import Fat
+from mediakit.formats.fat_read import Fat
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import grubmenu, menufiles, sdbootmenu, syslinuxmenu
 from mediakit.iso.edit.changes import Patch, Put
