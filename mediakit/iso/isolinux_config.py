@@ -68,10 +68,10 @@ class Config:
 
 def parse(text: bytes) -> Config:
     """The configuration in ``text``; what is not understood is kept as a directive and means nothing."""
-    directives = tuple(_directives(text))
+    found = tuple(directives(text))
     labels: list[Label] = []
     default = ui = append = None
-    for directive in directives:
+    for directive in found:
         keyword = directive.keyword
         if keyword == "label":
             labels.append(Label(directive.value, directive.value, directive.line))
@@ -83,7 +83,7 @@ def parse(text: bytes) -> Config:
             append = directive if keyword == "append" else append
         elif labels:
             labels[-1] = _extended(labels[-1], directive)
-    return Config(directives, tuple(labels), default, ui, append)
+    return Config(found, tuple(labels), default, ui, append)
 
 
 def initrds(words: str) -> list[str]:
@@ -112,7 +112,8 @@ def _extended(label: Label, directive: Directive) -> Label:
     return label
 
 
-def _directives(text: bytes) -> Iterator[Directive]:
+def directives(text: bytes) -> Iterator[Directive]:
+    """Every line that says something, in order; comments, blank lines and help texts say nothing."""
     number = 0
     in_help = False
     for match in _LINE.finditer(text):

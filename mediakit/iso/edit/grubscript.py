@@ -8,11 +8,11 @@ Text that is no valid script yields what it begins with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mediakit.iso import grub_words
-from mediakit.iso.edit.textedit import encode
+from mediakit.iso.edit.textedit import characters, encode
 
 KEYWORDS = frozenset({"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "!", "time"})
 _OPENERS = frozenset({"if", "while", "until", "for"})
@@ -113,7 +113,7 @@ def quote(text: str) -> str:
 def _tokens(text: str) -> Iterator[Word | str]:
     """Words and operators; a quote that is never closed ends them."""
     raw = encode(text)
-    places = _characters(text, raw)
+    places = characters(text, raw)
     problems: list[tuple[int, str]] = []
     for token in grub_words.tokens(raw, problems):
         if problems:
@@ -123,13 +123,3 @@ def _tokens(text: str) -> Iterator[Word | str]:
             yield token.operator.decode()
         else:
             yield Word(places[token.start], places[token.end], token.word.text)
-
-
-def _characters(text: str, raw: bytes) -> Sequence[int]:
-    """Where each byte's character is in the text."""
-    if len(raw) == len(text):
-        return range(len(text) + 1)
-    places: list[int] = []
-    for at, char in enumerate(text):
-        places += [at] * len(encode(char))
-    return [*places, len(text)]

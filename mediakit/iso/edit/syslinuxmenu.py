@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from mediakit.iso import isolinux_config
 from mediakit.iso.edit import kernelargs, labels
-from mediakit.iso.edit.textedit import Splice, apply, line_end
+from mediakit.iso.edit.textedit import Splice, apply, characters, encode, line_end
 
 TENTHS = 10
 MAX_TIMEOUT_SECONDS = 3599
-_LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _OTHER_IMAGES = (".c32", ".com", ".cbt", ".bss", ".bs", ".0", ".img", ".lkrn")
 _OTHER_KINDS = frozenset(
@@ -69,28 +69,12 @@ class Section:
 
 def lines(text: str) -> Iterator[Line]:
     """Every line that says something; comments, blank lines and help texts say nothing."""
-    in_text = False
-    for match in _LINE.finditer(text):
-        raw = match[0].rstrip("\r\n")
-        body = raw.strip()
-        words = body.split(None, 2)
-        if not words or words[0].startswith("#"):
-            continue
-        keyword = words[0].lower()
-        if in_text:
-            in_text = keyword != "endtext"
-            continue
-        if keyword == "text" and len(words) > 1 and words[1].lower() == "help":
-            in_text = True
-            continue
-        count = 2 if keyword == "menu" and len(words) > 1 else 1
-        if count == 2:
-            keyword = f"menu {words[1].lower()}"
-        head = re.match(r"\s*" + r"\s+".join(re.escape(word) for word in words[:count]) + r"\s*", raw)
-        assert head is not None
-        value = raw[head.end() :].rstrip()
-        indent = raw[: len(raw) - len(raw.lstrip())]
-        yield Line(match.start(), match.end(), keyword, value, match.start() + head.end(), indent)
+    raw = encode(text)
+    places = characters(text, raw)
+    for found in isolinux_config.directives(raw):
+        start, end = places[found.line_start], places[found.line_end]
+        indent = text[start : end - len(text[start:end].lstrip())]
+        yield Line(start, end, found.keyword, found.value, places[found.start], indent)
 
 
 def sections(text: str) -> list[Section]:

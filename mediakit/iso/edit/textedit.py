@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -36,3 +36,13 @@ def encode(text: str) -> bytes:
 def line_end(text: str) -> str:
     """How lines of ``text`` end."""
     return "\r\n" if "\r\n" in text else "\n"
+
+
+def characters(text: str, raw: bytes) -> Sequence[int]:
+    """Where each byte's character is in the text."""
+    if len(raw) == len(text):
+        return range(len(text) + 1)
+    places: list[int] = []
+    for at, char in enumerate(text):
+        places += [at] * len(encode(char))
+    return [*places, len(text)]
