@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support import PASSWORD, engine_disk, mediakit
+from support import PASSWORD, engine_disk, mediakit, vm_store
 
 from mediakit.reference import demo, walk
 from mediakit.vm.spec import Bus, Disk, Firmware, VmSpec
@@ -53,3 +53,32 @@ def test_a_stick_is_told_that_the_upgrade_did_not_hold(product, start, copy, tmp
     report = json.loads(mediakit("reports", stick, "--json"))["reports"][0]
     assert (report["result"], report["machine"]["serial"]) == ("fell_back", "FELL1")
     assert "5.1 did not call itself good" in report["reason"]
+
+
+def without_vm_store(disk: Path) -> Path:
+    """The same disk; nothing can mount its VM store any more."""
+    offset, _ = vm_store(disk)
+    with disk.open("r+b") as file:
+        file.seek(offset + 1024)  # ext4's superblock
+        file.write(bytes(1024))
+    return disk
+
+
+def test_a_degraded_engine_says_why_and_stays_up(product, start, copy) -> None:
+    disk = without_vm_store(copy(product.installed("5.0")))
+    with start(VmSpec(Firmware.UEFI, (engine_disk(disk),), 1024, 2, stops_on_reboot=True)) as machine:
+        found = walk.engine_ready(machine.serial, machine.deadline(90), word="DEGRADED")
+        assert "The VM store is not mounted." in found["why_not"]
+        machine.serial.expect("engine-vm login:", machine.deadline(60))
+
+
+def test_a_degraded_trial_restarts_by_itself_and_the_old_engine_comes_back(product, start, copy) -> None:
+    disk = copy(product.installed("5.0"))
+    mediakit("install", product.iso("5.1"), disk, "--action", "upgrade", "--yes")
+    without_vm_store(disk)
+    with start(VmSpec(Firmware.UEFI, (engine_disk(disk),), 1024, 2)) as machine:
+        for _ in range(3):
+            found = walk.engine_ready(machine.serial, machine.deadline(120), word="DEGRADED")
+            assert (found["version"], found["why"]) == ("5.1", "try")
+        found = walk.engine_ready(machine.serial, machine.deadline(120), word="DEGRADED")
+        assert (found["version"], found["fell_back_from"]) == ("5.0", "b")
