@@ -83,7 +83,9 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
         notes += customised.notes
     else:
         _refuse_engine_only(request)
-        changes += request.files
+        files, there = _without_what_is_there(image, request.files)
+        changes += files
+        notes += there
         if request.edits_menus:
             planned = _plan_menus(image, request, now)
             _refuse_conflict(request.files, planned.changes)
@@ -104,6 +106,33 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
         changes += made.patches
         notes += made.notes
     return Changes(tuple(changes), tuple(notes), is_engine)
+
+
+def _without_what_is_there(
+    image: iso.Image, files: tuple[Put | Remove, ...]
+) -> tuple[list[Put | Remove], list[str]]:
+    """The files that differ from the image's, and remarks on the others: the same edit again is no edit."""
+    if any(isinstance(change, Remove) for change in files):
+        return list(files), []  # what is removed first is not there any more
+    left: list[Put | Remove] = []
+    notes = []
+    for change in files:
+        if isinstance(change, Put) and change.mode is None and _is_same(image, change):
+            notes.append(f"{change.path} is there already, with the same contents.")
+        else:
+            left.append(change)
+    return left, notes
+
+
+def _is_same(image: iso.Image, put: Put) -> bool:
+    size = len(put.source) if isinstance(put.source, bytes) else put.source.stat().st_size
+    node = image.tree.find(put.path)
+    if node is None or node.kind != "file" or node.size_bytes != size:
+        return False
+    if isinstance(put.source, bytes):
+        return image.read(put.path) == put.source
+    with put.source.open("rb") as file:
+        return all(file.read(len(block)) == block for block in image.stream(put.path))
 
 
 def check_manifest(

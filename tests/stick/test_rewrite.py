@@ -94,6 +94,21 @@ def test_every_kind_is_edited_into_a_new_file(
     assert table_problems(out) <= table_problems(path)
 
 
+def test_the_same_file_again_is_no_edit(kinds: Callable[[str], Path], tmp_path: Path, mediakit: Run) -> None:
+    path, note = Path(shutil.copy(kinds("grub_gpt"), tmp_path / "x.iso")), tmp_path / "note.txt"
+    note.write_text("hello")
+    add = ("rewrite", path, "--in-place", "--add", f"{note}=/note.txt", "--json")
+    assert json.loads(mediakit(*add)[1])["result"] == "done"
+    before = path.read_bytes()
+    again = json.loads(mediakit(*add)[1])
+    assert again["result"] == "already" and "there already" in again["notes"][0]
+    assert path.read_bytes() == before
+    note.write_text("hullo")
+    assert json.loads(mediakit(*add)[1])["result"] == "done"
+    note.write_text("hullo!")
+    assert json.loads(mediakit(*add)[1])["undo"]["edits"] == 3
+
+
 @pytest.mark.parametrize("kind", ["isohybrid_gpt", "grub_gpt", "grub_offset"])
 def test_edits_in_place_are_taken_back_to_the_original(
     kind: str, kinds: Callable[[str], Path], tmp_path: Path, mediakit: Run
