@@ -28,6 +28,8 @@ def both16(value: int) -> bytes:
 
 def both32(value: int) -> bytes:
     """§7.3.3."""
+    if not 0 <= value < 1 << 32:
+        raise FormatError(f"{value} does not fit into 32 bits, which is all that ISO 9660 has for it.")
     return struct.pack("<I", value) + struct.pack(">I", value)
 
 

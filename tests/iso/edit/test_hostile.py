@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mediakit.errors import FormatError, MediakitError
+from mediakit.formats.iso9660_build import both32
 from mediakit.iso import edit
 from mediakit.iso.edit import record
 from tests.iso.edit import crash
@@ -81,6 +82,12 @@ def test_absurd_link_counts_are_left_as_they_are(isos: Isos, links: int) -> None
             at = data.find(mark, at + 4)
     with crash.open_bytes(bytes(data)) as image:
         assert edit.make_plan(image, CHANGES, now=1).regions
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 32])
+def test_what_iso_9660_has_no_room_for_is_an_error_in_words(value: int) -> None:
+    with pytest.raises(FormatError, match="32 bits"):
+        both32(value)
 
 
 def test_records_of_edits_that_lie_are_none(isos: Isos) -> None:
