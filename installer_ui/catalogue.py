@@ -11,11 +11,11 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import mediakit
 from installer_ui.i18n import LANGUAGES, LOCALE, Entry, parse_po
+from mediakit.plain import dataclass
 
 SCREENS = Path(__file__).parent
 MEDIAKIT = Path(mediakit.__file__).parent

@@ -10,8 +10,9 @@ import fcntl
 import json
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
+
+from mediakit.plain import dataclass
 
 RUN = Path("/run/engine")
 SIGNAL = signal.SIGUSR1

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from mediakit.plain import dataclass
 
 LOCALE = Path(__file__).with_name("locale")
 LANGUAGES = {"en": "English", "es": "Español"}

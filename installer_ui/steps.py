@@ -6,7 +6,7 @@ what technicians call a screen (2 to 6, and the parts of 6).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -16,6 +16,7 @@ from mediakit.install.machine import DetectedEngine as Engine
 from mediakit.install.machine import Detection, Disk, Offer
 from mediakit.install.plan import WHOLE_DISK, is_nothing_lost
 from mediakit.install.state import Network
+from mediakit.plain import dataclass
 
 
 class Step(Enum):

@@ -7,10 +7,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mediakit.errors import CancelledError
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

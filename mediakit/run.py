@@ -12,12 +12,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO
 
 from mediakit.errors import DeviceError, MissingToolError
+from mediakit.plain import dataclass
 
 log = logging.getLogger(__name__)
 

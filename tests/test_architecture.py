@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    "errors": -1, "units": 0, "progress": 1, "run": 2, "formats": 3, "iso": 4, "block": 4, "vm": 4,
+    "errors": -1, "plain": -1, "units": 0, "progress": 1, "run": 2, "formats": 3, "iso": 4, "block": 4, "vm": 4,
     "engine": 5, "stick": 6, "install": 6, "reference": 7, "cli": 8,
 }  # fmt: skip
 OWNERS = {
@@ -77,3 +77,9 @@ def test_a_module_owns_one_thing_and_says_which(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= 400, "a module is 50 to 400 lines: split it"
     assert ast.get_docstring(ast.parse(text)), "the module does not say what it owns"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_data_classes_are_made_when_they_are_used(path: Path) -> None:
+    if path.name != "plain.py":
+        assert "dataclasses.dataclass" not in imports(path), "take dataclass from mediakit.plain"

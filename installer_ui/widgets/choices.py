@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
@@ -12,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from installer_ui.widgets.scrolled import CHOSEN, CHOSEN_BLURRED, Row, Scrolled
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ Textual's own scroll bars draw eighth blocks, which consoles lack; here one colu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
 from installer_ui.glyphs import console_safe
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

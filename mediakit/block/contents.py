@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from mediakit.block import superblocks
 from mediakit.errors import DeviceError, FormatError
 from mediakit.formats import gpt, mbr
 from mediakit.formats.reader import Reader, sub_reader
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 _EXTENDED = (0x05, 0x0F, 0x85)

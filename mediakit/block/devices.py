@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediakit.block import ioctl, safety, stack, sysfs, usage
 from mediakit.errors import MediakitError, UsageError
 from mediakit.formats.reader import file_reader
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 if TYPE_CHECKING:

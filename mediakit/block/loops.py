@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit.block import ioctl, sysfs
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 

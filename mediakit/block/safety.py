@@ -5,11 +5,11 @@ Size is for the caller; that the disk is still the one confirmed is checked agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from mediakit.block.stack import Shared
 from mediakit.block.usage import Usage
+from mediakit.plain import dataclass
 
 SYSTEM_MOUNTS = ("/", "/usr", "/boot", "/boot/efi", "/efi", "/var", "/home")
 AUTOMOUNT_ROOTS = ("/media/", "/run/media/")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit.block import sysfs
 from mediakit.block.loops import Loop, file_id, path_id
 from mediakit.block.usage import Usage
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 

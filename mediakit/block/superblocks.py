@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 from mediakit.errors import FormatError
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

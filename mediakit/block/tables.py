@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit.block.contents import identify
@@ -18,6 +17,7 @@ from mediakit.block.devices import Device, describe
 from mediakit.block.target import open_target
 from mediakit.errors import DeviceError, FormatError, RefusedError
 from mediakit.formats import gpt, mbr
+from mediakit.plain import dataclass
 from mediakit.units import MIB, SECTOR
 
 _LOCK = threading.Lock()  # libparted keeps its devices in one global list

@@ -9,11 +9,12 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from mediakit.block import sysfs
 from mediakit.block.loops import Loop, attached, file_id
+from mediakit.plain import dataclass
 
 PROC = Path("/proc")
 BOOT_JSON = Path("/run/engine/boot.json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mediakit.engine.answers_example import TEXT
 from mediakit.engine.answers_schema import KEYS, TABLES, Problem, check_keys, line_numbers
 from mediakit.engine.versions import compare
 from mediakit.errors import MediakitError, SourceError, UsageError
+from mediakit.plain import dataclass
 
 MAX_BYTES = 16 << 10
 """The room that a medium has for answers."""

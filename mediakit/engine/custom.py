@@ -7,7 +7,6 @@ leaves there; without content they are nothing that anybody customised. ``engine
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from mediakit.engine import answers_example, documents, manifest, signature
 from mediakit.engine.image import EngineImage
@@ -15,6 +14,7 @@ from mediakit.engine.manifest import ManifestFile
 from mediakit.engine.signature import PublicKey
 from mediakit.errors import FormatError
 from mediakit.formats import grubenv
+from mediakit.plain import dataclass
 from mediakit.units import MIB
 
 FOLDER = "/custom/"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from mediakit import iso
@@ -26,6 +26,7 @@ from mediakit.formats import grubenv
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import kernelargs, menus
 from mediakit.iso.edit.changes import Change, Overwrite, Put, Remove
+from mediakit.plain import dataclass
 from mediakit.units import MIB
 
 MAX_ROOM_BYTES = MIB

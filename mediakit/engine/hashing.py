@@ -11,8 +11,9 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from types import TracebackType
+
+from mediakit.plain import dataclass
 
 Data = bytes | memoryview
 MAX_WAITING = 64

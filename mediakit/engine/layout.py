@@ -5,10 +5,10 @@ Every partition starts at a multiple of 1 MiB and ends just before one, whatever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from mediakit.errors import RefusedError, UsageError
+from mediakit.plain import dataclass
 from mediakit.units import GIB, MIB, align_up, format_size
 
 TYPE_ESP = UUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")

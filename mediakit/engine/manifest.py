@@ -8,12 +8,12 @@ Paths are absolute in the medium (``/engine/system.squashfs``), in sorted order.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mediakit.engine.documents import Fields, dump, load
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 PATH = "/engine/manifest.json"
 SIGNATURE_PATH = "/engine/manifest.json.minisig"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mediakit.engine.documents import dump, load
 from mediakit.engine.manifest import Manifest, version_text
+from mediakit.plain import dataclass
 
 PATH = "/usr/lib/engine/release.json"
 SCHEMA = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from mediakit.engine import manifest
 from mediakit.errors import RefusedError, SourceError, UsageError
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.engine import customise

@@ -14,9 +14,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import FormatError, UsageError
+from mediakit.plain import dataclass
 
 GOOD, UNKNOWN_KEY, BAD, MISSING = "good", "unknown_key", "bad", "missing"
 MAX_TEXT = 8192

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit.engine.documents import is_medium_path
 from mediakit.engine.sources import Source
+from mediakit.plain import dataclass
 from mediakit.units import MIB
 
 NOTHING = (

@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from mediakit.engine.hashing import Checkpoint, Hashers, RunningDigest
 from mediakit.errors import DeviceError, FormatError
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel
 from mediakit.units import KIB, MIB
 

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mediakit.engine.signature import PublicKey
 from mediakit.engine.sources import Source, open_source
 from mediakit.engine.sweep import Damage, Item, Piece, is_ascending, sweep, total_bytes
 from mediakit.errors import DeviceError, FormatError, SourceError
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Meter, Observer, ignore
 
 OK, DAMAGED, UNTRUSTED, UNCHECKED = "ok", "damaged", "untrusted", "unchecked"

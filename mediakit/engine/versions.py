@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from mediakit.engine.manifest import Manifest
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 OLDER, SAME, NEWER = "older", "same", "newer"
 RAM_TOLERANCE = 10

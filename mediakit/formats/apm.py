@@ -8,10 +8,10 @@ map without the driver descriptor, whose block 0 the MBR needs.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 SIGNATURE = b"PM"
 DRIVER_SIGNATURE = b"ER"

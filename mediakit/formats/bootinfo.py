@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 TABLE_OFFSET = 8
 TABLE_BYTES = 56

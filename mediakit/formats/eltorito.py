@@ -7,11 +7,11 @@ extensions); UEFI 2.10 §13.3.2.1 (platform EF). ``lba`` counts 2048 bytes, ``lo
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 CATALOG_BYTES = 2048
 PLATFORM_BIOS, PLATFORM_POWERPC, PLATFORM_MAC, PLATFORM_EFI = 0x00, 0x01, 0x02, 0xEF

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 import uuid
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 OFFSET = 1024
 SUPERBLOCK_BYTES = 1024

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from mediakit.errors import FormatError
 from mediakit.formats import fat_names, fat_volume
 from mediakit.formats.fat_names import ARCHIVE, DIRECTORY, FAT_EPOCH, VOLUME_ID
 from mediakit.formats.fat_volume import Volume
+from mediakit.plain import dataclass
 
 Kind = Literal["boot", "fat", "info", "directory", "data"]
 _END = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}

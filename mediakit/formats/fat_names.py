@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 ENTRY_BYTES = 32
 READ_ONLY, HIDDEN, SYSTEM, VOLUME_ID, DIRECTORY, ARCHIVE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20

@@ -7,13 +7,13 @@ directories without end are a FormatError, not a hang.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats import fat_names, fat_volume
 from mediakit.formats.fat_names import VOLUME_ID, DirectoryEntry
 from mediakit.formats.fat_table import FatTable
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 MAX_DEPTH = 64
 MAX_DIRECTORY_BYTES = 2 << 20  # 65536 slots, the most a FAT directory may have

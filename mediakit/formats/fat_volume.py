@@ -7,10 +7,10 @@ Determination”: only the number of clusters says whether a volume is FAT12, FA
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 from mediakit.units import align_up
 
 FAT12_LIMIT, FAT16_LIMIT, FAT32_LIMIT = 4085, 65525, 0x0FFFFFF5

@@ -12,11 +12,12 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import FormatError
 from mediakit.formats.findings import Finding
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 from mediakit.units import align_up
 
 ESP = uuid.UUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")

@@ -9,11 +9,11 @@ its sizes in words 2 and 3 of the part that unpacks it).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats.pe import EfiProgram
 from mediakit.formats.reader import Reader, bytes_reader
+from mediakit.plain import dataclass
 
 _INFO = struct.Struct("<4s4xQQ")
 _INFO32 = struct.Struct("<4sII")

@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
 from mediakit.errors import FormatError
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 BLOCK = 2048
 FIRST_DESCRIPTOR = 16

@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mediakit.errors import FormatError
 from mediakit.formats.iso9660 import BLOCK, FLAG_MULTI_EXTENT
+from mediakit.plain import dataclass
 
 MAX_RECORD_BYTES = 255
 MAX_EXTENT_BYTES = 0xFFFFFFFF // BLOCK * BLOCK

@@ -7,9 +7,10 @@ sectors a track, saturated at 1023/254/63. LBAs and sizes count the device's own
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 BOOT_CODE_BYTES = 440
 SIGNATURE = b"\x55\xaa"

@@ -7,11 +7,11 @@ the ``.sbat`` section; who signed is read from PKCS#7 by ``pkcs7``.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats.pkcs7 import Signer, find_signer, subject_name
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 MACHINE_X64, MACHINE_IA32, MACHINE_ARM64 = 0x8664, 0x014C, 0xAA64
 MACHINES = {MACHINE_X64: "x64", MACHINE_IA32: "ia32", MACHINE_ARM64: "aa64"}

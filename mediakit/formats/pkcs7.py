@@ -7,7 +7,9 @@ its time stamp's certificates, so the names are taken from the signer's own entr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from mediakit.plain import dataclass
 
 _COMMON_NAME = b"\x06\x03\x55\x04\x03"
 _STRINGS = {0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii", 0x1E: "utf-16-be"}

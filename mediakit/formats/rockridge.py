@@ -10,12 +10,12 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats import zisofs
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 MAX_CONTINUATIONS = 32
 MAX_NAME_BYTES = 4096

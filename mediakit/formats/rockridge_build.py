@@ -9,11 +9,11 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.iso9660_build import MAX_RECORD_BYTES, both32, record_length
+from mediakit.plain import dataclass
 
 CE_BYTES = 28
 MAX_NAME_BYTES = 255

@@ -6,9 +6,9 @@ It is read to know how many bytes of a slot an image uses and how it is compress
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 SUPERBLOCK_BYTES = 96
 MAGIC = b"hsqs"

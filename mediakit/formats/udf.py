@@ -11,10 +11,10 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 TAG_BYTES = 16
 TAG_PRIMARY, TAG_ANCHOR, TAG_POINTER, TAG_PARTITION, TAG_LOGICAL, TAG_TERMINATING = 1, 2, 3, 5, 6, 8

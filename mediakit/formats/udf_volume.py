@@ -9,12 +9,12 @@ installation medium has them. Loops, absurd lengths and places outside the image
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats import udf
 from mediakit.formats.reader import Reader
 from mediakit.formats.udf import Address, Allocation, FileEntry, FileIdentifier, LogicalVolume, Partition
+from mediakit.plain import dataclass
 
 BLOCK = 2048
 ANCHOR_LBA = 256

@@ -11,10 +11,10 @@ import itertools
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 MAGIC_1 = b"\x37\xe4\x53\x96\xc9\xdb\xd6\x07"
 MAGIC_2 = b"\xef\x22\x55\xa1\xbc\x1b\x95\xa0"

@@ -9,12 +9,12 @@ UEFI: the removable path holds shim, which starts GRUB beside it.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import fat
 from mediakit.install import bootenv, journal
 from mediakit.install.windows import Window
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 FOLDER = "/engine/boot/"

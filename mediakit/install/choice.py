@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.install.state import Network
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ engine-vms (by debugfs). Damage is a finding, never an error; only failing I/O i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from mediakit.install.bootloader import SHIM_PATH
 from mediakit.install.ext4files import Ext4Files
 from mediakit.install.machine import Finding, Interrupted, Registration, Room, Slot, VmDefinition
 from mediakit.install.windows import Window
+from mediakit.plain import dataclass
 from mediakit.units import KIB, SECTOR
 
 RECEIPT_PATH = "/engine/receipt.json"

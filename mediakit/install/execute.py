@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mediakit.block import devices
 from mediakit.block.target import Target, open_target
@@ -18,6 +17,7 @@ from mediakit.install.fresh import Fresh
 from mediakit.install.payload import Image
 from mediakit.install.plan import WHOLE_DISK, InstallPlan
 from mediakit.install.upgrade import Places, Upgrade
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 
 

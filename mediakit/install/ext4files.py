@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit import run
+from mediakit.plain import dataclass
 from mediakit.units import KIB, align_up
 
 LIMIT_BYTES = 1 << 20

@@ -12,7 +12,7 @@ import secrets
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from mediakit.block.target import Target
@@ -34,6 +34,7 @@ from mediakit.install import (
 from mediakit.install.choice import Settings
 from mediakit.install.plan import InstallPlan
 from mediakit.install.windows import Window
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Observer
 from mediakit.units import MIB, SECTOR
 

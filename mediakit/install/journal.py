@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from mediakit.errors import FormatError
 from mediakit.formats.fat import Fat
 from mediakit.formats.reader import Reader, sub_reader
 from mediakit.install.bootenv import Writable
+from mediakit.plain import dataclass
 from mediakit.units import KIB, MIB, SECTOR
 
 PATH = "/engine/journal"

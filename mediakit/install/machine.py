@@ -10,11 +10,12 @@ import dataclasses
 import json
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mediakit.block.devices import Device
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 ACTIONS = ("upgrade", "repair", "reinstall", "rollback", "fresh", "continue")
 STATES = ("ok", "damaged", "interrupted", "trial", "never_booted")

@@ -6,12 +6,12 @@ Every "no" is a sentence (``reason``) and a way forward; the plan refuses with t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from mediakit.engine import layout, versions
 from mediakit.engine.manifest import Manifest
 from mediakit.install import room
 from mediakit.install.machine import Finding, Machine, Offer, Room, Slot, VmDefinition
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR, format_size
 
 NO_IMAGE = Offer(

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mediakit import run
@@ -31,6 +31,7 @@ from mediakit.install.execute import Result, run_upgrade
 from mediakit.install.machine import Detection
 from mediakit.install.plan import InstallPlan, make_plan
 from mediakit.install.upgrade import Places, Upgrade
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Observer, ignore
 
 STATE = Path("/engine/state")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from mediakit.errors import RefusedError, UsageError
 from mediakit.install import offers, room, secureboot
 from mediakit.install.choice import Choice
 from mediakit.install.machine import Content, DetectedEngine, Detection, Disk, Offer
+from mediakit.plain import dataclass
 from mediakit.units import format_size
 
 WHOLE_DISK = ("fresh", "reinstall")

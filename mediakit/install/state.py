@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 
 SCHEMA = 1
 NAME = "state.json"

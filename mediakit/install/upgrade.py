@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit import run
@@ -19,6 +18,7 @@ from mediakit.errors import FormatError, RefusedError
 from mediakit.install import bootenv, filesystems, payload, state
 from mediakit.install.plan import InstallPlan
 from mediakit.install.windows import Window
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Observer
 
 TRIES = 3

@@ -6,12 +6,11 @@ in use. Both look the same from here on: a ``Window`` reads, writes and flushes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mediakit.block.target import Target
 from mediakit.errors import DeviceError, FormatError
 from mediakit.formats import gpt
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 
 ESP, BIOS, STATE, VMS = "engine-esp", "engine-bios", "engine-state", "engine-vms"
 SLOT_NAMES = {"a": "engine-a", "b": "engine-b"}

@@ -7,7 +7,6 @@ information table; an isohybrid or GRUB2 MBR finds the boot image through its po
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediakit.formats import bootinfo
@@ -15,6 +14,7 @@ from mediakit.formats.eltorito import BootEntry
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso.structures import SECTOR, Structures
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.image import Image

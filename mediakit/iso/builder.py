@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mediakit import run
 from mediakit.errors import DeviceError, RefusedError, SourceError
 from mediakit.formats import gpt
 from mediakit.formats.reader import file_reader
+from mediakit.plain import dataclass
 from mediakit.units import MIB, SECTOR, align_up, format_size
 
 BLOCK = 2048

@@ -8,7 +8,6 @@ Microsoft FAT specification 1.03 (“clean shutdown” bits in the second entry 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
@@ -17,6 +16,7 @@ from mediakit.formats.fat_read import Fat
 from mediakit.formats.grub_core import GrubCore
 from mediakit.formats.pe import EfiProgram
 from mediakit.formats.reader import Reader, bytes_reader, sub_reader
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.image import Image

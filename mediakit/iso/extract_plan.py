@@ -7,11 +7,12 @@ are left out and said; folders inside themselves and overlapping ones end the wa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import DeviceError, FormatError, MediakitError, SourceError, UsageError
 from mediakit.iso.image import Image
 from mediakit.iso.nodes import MAX_DEPTH, Node
+from mediakit.plain import dataclass
 
 SHOWN_SIGNS = 100
 

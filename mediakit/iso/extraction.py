@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mediakit.iso.extract_plan import Damaged, Entry, ExtractPlan, LeftOut, as_c
 from mediakit.iso.image import FileRecord, Image
 from mediakit.iso.nodes import Node
 from mediakit.iso.outdir import NameRefusedError, OutputFolder
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Meter, Observer, ignore
 from mediakit.units import KIB, MIB
 

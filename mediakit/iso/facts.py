@@ -7,7 +7,6 @@ an Engine, and whose, is added by the caller: this package does not know Engines
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mediakit.formats import gpt, mbr
@@ -18,6 +17,7 @@ from mediakit.iso.biosboot import BootImage, Route
 from mediakit.iso.efivolume import NAMES, EfiVolume, VolumeCache
 from mediakit.iso.menus import Menus
 from mediakit.iso.structures import SECTOR, Structures
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.image import FileRecord, Image

@@ -10,7 +10,6 @@ passes a ``Writer``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mediakit.errors import DeviceError, FormatError, RefusedError
@@ -20,6 +19,7 @@ from mediakit.iso import fix_boot, fix_tables
 from mediakit.iso.facts import ImageFacts, gather
 from mediakit.iso.fix_region import FixRegion
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 
 Repair = Callable[[Image], list[FixRegion]]
 REPAIRS: tuple[Repair, ...] = (

@@ -9,10 +9,11 @@ who edits a menu can change a word and leave all else as it is. Damaged scripts 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from mediakit.iso.grub_words import Token, Word, tokens
+from mediakit.plain import dataclass
 
 MAX_DEPTH = 40
 """Blocks inside blocks; GRUB itself runs out of stack long after that."""

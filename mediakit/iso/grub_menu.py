@@ -7,7 +7,7 @@ The language is ``grub_script``'s; here are the commands. Sources: GRUB manual 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import FormatError
 from mediakit.iso import grub_config
@@ -15,6 +15,7 @@ from mediakit.iso.grub_config import Command, Script
 from mediakit.iso.grub_script import ESP, MEDIUM, Exit, Home, Interpreter, Return, Scope, Unknown, Value
 from mediakit.iso.grub_words import Word
 from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place
+from mediakit.plain import dataclass
 
 __all__ = ["ESP", "MEDIUM", "Medium", "follow"]
 

@@ -8,10 +8,11 @@ so that no script can keep it busy. Source: GRUB 2.06 ``grub-core/script/execute
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.iso.grub_config import Command, Function, If, Loop, Script, Statement
 from mediakit.iso.grub_words import Word
+from mediakit.plain import dataclass
 
 MEDIUM, ESP = "medium", "medium,esp"
 """Device names: the disc as a whole, and the FAT volume in it, as GRUB writes disk and partition."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from mediakit.plain import dataclass
 
 _BLANKS = re.compile(rb"(?:[ \t\r]|\\\r?\n)+")
 _COMMENT = re.compile(rb"#[^\n]*")

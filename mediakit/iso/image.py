@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from mediakit.iso import contents, sessions
 from mediakit.iso.nodes import Extent, FileKind, FileTree, Node
 from mediakit.iso.sessions import Sessions
 from mediakit.iso.tree import Tree
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.facts import ImageFacts

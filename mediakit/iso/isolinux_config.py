@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from mediakit.plain import dataclass
 
 KERNEL_WORDS = ("kernel", "linux", "boot", "bss", "pxe", "fdimage", "com32", "config", "localboot")
 _LINE = re.compile(rb"[^\n]*\n?")

@@ -8,12 +8,13 @@ the folder of the first configuration. Nothing is started.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from mediakit.errors import FormatError
 from mediakit.iso import isolinux_config
 from mediakit.iso.isolinux_config import Config, Directive, Label
 from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place
+from mediakit.plain import dataclass
 
 DISC_FOLDERS = ("/boot/isolinux", "/isolinux", "/boot/syslinux", "/syslinux", "")
 DISC_NAMES = ("isolinux.cfg", "syslinux.cfg")

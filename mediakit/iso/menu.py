@@ -6,12 +6,13 @@ Reads only names and small configurations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mediakit.errors import FormatError
 from mediakit.formats.fat_read import Fat
 from mediakit.iso import contents
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.image import Image

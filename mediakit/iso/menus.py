@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
@@ -17,6 +16,7 @@ from mediakit.formats.findings import Finding, Severity
 from mediakit.iso.biosboot import MAX_BOOT_IMAGE_BYTES, BootImage, bios_image
 from mediakit.iso.efivolume import EfiVolume
 from mediakit.iso.menu import DiscFiles, FatFiles, Files, Menu, MenuEntry, MenuFile, Place
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.grub_menu import Medium

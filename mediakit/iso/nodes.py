@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from mediakit.errors import FormatError
 from mediakit.formats.iso9660 import DirectoryRecord
+from mediakit.plain import dataclass
 
 MAX_DIRECTORY_BYTES = 64 << 20
 MAX_DEPTH = 256

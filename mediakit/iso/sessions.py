@@ -11,12 +11,12 @@ first one's in block 16.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats import iso9660
 from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 from mediakit.units import align_up
 
 MAX_SESSIONS = 99  # a CD's table of contents has room for no more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
@@ -11,6 +11,7 @@ from mediakit.formats import apm, bootinfo, eltorito, gpt, iso9660, mbr
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso.nodes import FileTree, Node
+from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
     from mediakit.iso.image import Image

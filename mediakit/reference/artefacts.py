@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import mediakit
+from mediakit.plain import dataclass
 from mediakit.progress import Observer, ignore
 from mediakit.reference import base, installer, recipe, system, wheels
 from mediakit.reference.versions import Version, find

@@ -12,11 +12,12 @@ import hashlib
 import io
 import tarfile
 import tempfile
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 
 from mediakit import run
+from mediakit.plain import dataclass
 from mediakit.reference import debs
 
 PACKAGES = ("grub-pc-bin", "grub-efi-amd64-signed", "shim-signed", "shim-helpers-amd64-signed")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from mediakit.plain import dataclass
 
 _MAGIC = b"070701"
 

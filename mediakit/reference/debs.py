@@ -11,11 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit import run
 from mediakit.errors import MediakitError
+from mediakit.plain import dataclass
 
 _HINT = "Run apt update, and look whether this machine's apt sources hold Debian 12 (bookworm) main."
 

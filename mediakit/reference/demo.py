@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from mediakit.errors import CancelledError, MediakitError
+from mediakit.plain import dataclass
 from mediakit.reference import walk
 from mediakit.run import run
 from mediakit.units import format_duration

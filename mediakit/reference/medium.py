@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from mediakit.errors import DeviceError, MediakitError
 from mediakit.formats import fat, grubenv
 from mediakit.iso import builder
 from mediakit.iso.builder import IsoFile, IsoLayout, IsoSpec
+from mediakit.plain import dataclass
 from mediakit.reference import slotimage
 from mediakit.reference.bootfiles import BootFiles
 from mediakit.reference.metadata import Metadata

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
 from mediakit.engine.documents import Fields
 from mediakit.engine.manifest import version_text
 from mediakit.errors import FormatError, SourceError
+from mediakit.plain import dataclass
 from mediakit.reference.versions import Version
 
 WORDS = "product, version, build, created, layout, upgrade_from, pv_driver, min_ram_bytes, min_disk_bytes"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
+
+from mediakit.plain import dataclass
 
 FILES = Path(__file__).parent / "files"
 

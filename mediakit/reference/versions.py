@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mediakit.errors import UsageError
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

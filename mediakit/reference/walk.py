@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from mediakit.errors import MediakitError
+from mediakit.plain import dataclass
 from mediakit.vm.deadline import Deadline, DeadlineError
 from mediakit.vm.serial import Serial
 

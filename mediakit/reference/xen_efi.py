@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit import run
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 from mediakit.reference import cmdline, signing
 from mediakit.units import MIB, align_up
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from mediakit.block import devices
@@ -17,6 +17,7 @@ from mediakit.block.devices import Device
 from mediakit.block.target import Target, open_target
 from mediakit.errors import CancelledError, DeviceError, MediakitError, RefusedError, UsageError
 from mediakit.formats import gpt
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer
 from mediakit.stick import data, tables
 from mediakit.stick.plan import ImageShape, StickShape, WritePlan, make_plan

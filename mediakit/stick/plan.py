@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 
 from mediakit.errors import RefusedError
 from mediakit.formats import gpt
+from mediakit.plain import dataclass
 from mediakit.stick import tables
 from mediakit.stick.tables import Located, Span, Tables
 from mediakit.units import MIB, SECTOR, format_size

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 from mediakit.stick.source import DIGEST_BYTES, Digests
 
 PATH = "/.mediakit/receipt.json"

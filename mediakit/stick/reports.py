@@ -6,12 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mediakit.block.target import open_target
 from mediakit.errors import FormatError, SourceError
+from mediakit.plain import dataclass
 from mediakit.stick import data
 from mediakit.units import MIB
 

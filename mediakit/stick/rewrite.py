@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from mediakit.iso.edit.plan import make_plan
 from mediakit.iso.edit.scratch import beside, no_room, put
 from mediakit.iso.edit.undo import complete, history, undo
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.stick.medium import TargetMedium, end_limit
 

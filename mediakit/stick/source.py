@@ -15,7 +15,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -24,6 +23,7 @@ from mediakit.block import ioctl
 from mediakit.errors import DeviceError, SourceError
 from mediakit.formats import gpt, mbr
 from mediakit.formats.reader import file_reader
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.units import MIB, SECTOR
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mediakit.errors import FormatError
 from mediakit.formats import gpt, mbr
+from mediakit.plain import dataclass
 from mediakit.units import MIB, SECTOR, align_up
 
 HEAD_BYTES = MIB

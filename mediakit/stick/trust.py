@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mediakit import iso
 from mediakit.engine import manifest
 from mediakit.engine.image import open_engine
 from mediakit.errors import SourceError, TrustError
+from mediakit.plain import dataclass
 from mediakit.stick.source import Source
 
 _REMEDY = "Get the image again from where it was published; do not use this one."

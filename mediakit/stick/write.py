@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from mediakit.block.target import Target
 from mediakit.errors import CancelledError, DeviceError, MediakitError
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Meter, Observer
 from mediakit.stick import data, receipt, signpost
 from mediakit.stick.plan import WritePlan

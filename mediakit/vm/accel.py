@@ -11,9 +11,9 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from mediakit.plain import dataclass
 from mediakit.run import ToolError, run
 from mediakit.vm.argv import ACCELERATORS, CPUS, QEMU
 

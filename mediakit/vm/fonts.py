@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from mediakit.errors import FormatError, MissingToolError
+from mediakit.plain import dataclass
 from mediakit.vm import fontdata
 
 _ROM = Path("/usr/share/seabios/vgabios-stdvga.bin")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
+from mediakit.plain import dataclass
 from mediakit.vm.fonts import Font
 
 UNKNOWN = "�"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from mediakit.plain import dataclass
 
 COLUMNS, ROWS = 80, 24
 # DEC special graphics, selected by ESC ( 0 or shift-out: DEC VT220 manual, table 2-4.

@@ -96,7 +96,7 @@ def medium_with_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _put_python(root)
     package = root / "usr/lib/python3/dist-packages/mediakit"
     (package / "install").mkdir(parents=True)
-    for name in ("__init__.py", "errors.py", "install/__init__.py"):
+    for name in ("__init__.py", "errors.py", "plain.py", "install/__init__.py"):
         shutil.copy(fakes.ROOT / "mediakit" / name, package / name)
     text = (fakes.ROOT / "mediakit/install/state.py").read_text()
     (package / "install/state.py").write_text(text + NEWER)

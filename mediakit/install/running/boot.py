@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit.errors import SourceError
+from mediakit.plain import dataclass
 
 PATH = Path("/run/engine/boot.json")
 

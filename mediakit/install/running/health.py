@@ -7,9 +7,10 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mediakit.plain import dataclass
 
 STATE = Path("/engine/state")
 VMS = Path("/engine/vms")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from mediakit.engine.release import Release
 from mediakit.engine.release import parse as parse_release
 from mediakit.install.running import health
 from mediakit.install.running.boot import Boot
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ information is computed anew. The old image stays where it was until then, and a
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import RefusedError
 from mediakit.formats import bootinfo
@@ -18,6 +18,7 @@ from mediakit.iso.edit.folders import EditTree, Entry, NewFile
 from mediakit.iso.edit.overlay import read_source
 from mediakit.iso.edit.tables import Move
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 

@@ -5,10 +5,10 @@ Paths are absolute paths in the image, as its people see them (Rock Ridge, else 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediakit.errors import UsageError
+from mediakit.plain import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ the trees, then the boot catalog, then what nobody needs to find a file.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit.model import Region, Source
 from mediakit.iso.edit.record import Step
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up
 
 

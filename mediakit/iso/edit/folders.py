@@ -6,7 +6,7 @@ Knows records and names; where things will lie is ``layout``'s.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,7 @@ from mediakit.formats.rockridge_build import Flavour
 from mediakit.iso.edit import naming
 from mediakit.iso.edit.naming import Style, Taken
 from mediakit.iso.nodes import MAX_DIRECTORY_BYTES
+from mediakit.plain import dataclass
 
 Kind = Literal["file", "directory", "symlink", "other", "relocated"]
 

@@ -7,7 +7,7 @@ what its name becomes there; what was hidden from a tree stays hidden.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import FormatError, RefusedError, UsageError
 from mediakit.formats import iso9660_build as build
@@ -18,6 +18,7 @@ from mediakit.iso.edit import naming
 from mediakit.iso.edit.changes import Put, Remove, split_path
 from mediakit.iso.edit.folders import EditTree, Entry, Folder, NewFile
 from mediakit.iso.edit.survey import VolumeSet
+from mediakit.plain import dataclass
 
 MAX_LINKS = 16
 _RELOCATED = (

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mediakit.iso import grub_config
 from mediakit.iso.edit import grubscript, kernelargs, labels
 from mediakit.iso.edit.grubscript import Command, Word
 from mediakit.iso.edit.textedit import Splice, apply, line_end
+from mediakit.plain import dataclass
 
 _MULTIBOOT = frozenset({"multiboot", "multiboot2", "xen_hypervisor"})
 _MODULE = frozenset({"module", "module2", "xen_module"})

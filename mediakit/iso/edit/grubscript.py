@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mediakit.iso import grub_words
 from mediakit.iso.edit.textedit import characters, encode
+from mediakit.plain import dataclass
 
 KEYWORDS = frozenset({"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "!", "time"})
 _OPENERS = frozenset({"if", "while", "until", "for"})

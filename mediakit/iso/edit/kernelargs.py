@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from mediakit.errors import UsageError
+from mediakit.plain import dataclass
 
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
 INIT_MARK = "--"

@@ -7,7 +7,6 @@ the same forest again gives it new places.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError
 from mediakit.formats import iso9660_build as build
@@ -18,6 +17,7 @@ from mediakit.iso.edit import pathtable
 from mediakit.iso.edit.draft import Draft, Phase, Tail
 from mediakit.iso.edit.folders import EditTree, Entry, Folder, NewFile, all_changed
 from mediakit.iso.edit.forest import Forest, Grove
+from mediakit.plain import dataclass
 
 
 @dataclass

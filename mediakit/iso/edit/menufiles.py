@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from mediakit.errors import RefusedError
@@ -20,6 +20,7 @@ from mediakit.formats.reader import sub_reader
 from mediakit.iso.edit import grubmenu, syslinuxmenu
 from mediakit.iso.edit.textedit import decode
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.units import KIB, MIB
 
 GRUB, SYSLINUX, SDBOOT = "GRUB", "isolinux", "systemd-boot"

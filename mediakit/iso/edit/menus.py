@@ -8,7 +8,7 @@ alike, so that a BIOS and a UEFI machine do the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 from mediakit.errors import RefusedError, UsageError
@@ -19,6 +19,7 @@ from mediakit.iso.edit.changes import Patch, Put
 from mediakit.iso.edit.menufiles import GRUB, SDBOOT, SYSLINUX, FatVolume, MenuFile
 from mediakit.iso.edit.textedit import encode
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 
 MAX_TIMEOUT_SECONDS = syslinuxmenu.MAX_TIMEOUT_SECONDS
 _PROBE = ("mediakit_probe",)

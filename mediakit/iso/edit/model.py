@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from mediakit.iso.edit.record import Record
+from mediakit.plain import dataclass
 
 Source = bytes | tuple[Path, int]
 """Bytes, or a file of this system and the offset at which they begin in it."""

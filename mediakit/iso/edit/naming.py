@@ -7,10 +7,11 @@ Sources: ECMA-119 §7.4, §7.5 and §7.6 (characters, 8.3, 31 and directory name
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import RefusedError
 from mediakit.formats.iso9660 import joliet_name, plain_name
+from mediakit.plain import dataclass
 
 _D_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _JOLIET_FORBIDDEN = frozenset("*/:;?\\")

@@ -7,13 +7,14 @@ Source: ECMA-119 §6.9 (order), §9.4.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import iso9660_build as build
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.iso9660_build import PathEntry
 from mediakit.iso.edit.folders import EditTree, Folder, all_changed
+from mediakit.plain import dataclass
 
 MAX_TABLE_BYTES = 8 << 20
 MAX_FOLDERS = 65535

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from mediakit.errors import RefusedError, SourceError, UsageError
@@ -29,6 +29,7 @@ from mediakit.iso.edit.survey import Survey, survey
 from mediakit.iso.edit.tables import Growth, Tables
 from mediakit.iso.edit.undo import newest_record
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up, format_size
 
 MAX_OVERWRITE_BYTES = 64 << 20

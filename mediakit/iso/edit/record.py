@@ -16,12 +16,13 @@ import hashlib
 import json
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from mediakit.errors import FormatError
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 HEAD_MAGIC = b"mediakit edit 1\n"

@@ -6,7 +6,6 @@ Reads descriptors and tables only; decides nothing about trees.
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import gpt, iso9660, mbr
@@ -17,6 +16,7 @@ from mediakit.formats.mbr import Mbr
 from mediakit.formats.reader import Reader, sub_reader
 from mediakit.iso.image import Image
 from mediakit.iso.sessions import FIRST_OF_FILE
+from mediakit.plain import dataclass
 from mediakit.units import MIB, SECTOR, align_up
 
 SLACK_BYTES = 4 * MIB

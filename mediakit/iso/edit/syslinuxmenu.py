@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mediakit.iso import isolinux_config
 from mediakit.iso.edit import kernelargs, labels
 from mediakit.iso.edit.textedit import Splice, apply, characters, encode, line_end
+from mediakit.plain import dataclass
 
 TENTHS = 10
 MAX_TIMEOUT_SECONDS = 3599

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 
 from mediakit.errors import RefusedError
 from mediakit.formats.gpt import Gpt
@@ -18,6 +17,7 @@ from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit.draft import Draft, Phase, Tail
 from mediakit.iso.edit.survey import Part, Survey
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up, format_size
 
 _GEOMETRIES = ((64, 32), (255, 63), (128, 32), (128, 63), (16, 63), (240, 63), (32, 63), (64, 63))

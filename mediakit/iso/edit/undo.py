@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from mediakit.errors import FormatError, RefusedError
 from mediakit.formats.iso9660 import BLOCK
@@ -18,6 +17,7 @@ from mediakit.iso.edit.medium import Medium
 from mediakit.iso.edit.record import HEAD_MAGIC, Record, State, Step
 from mediakit.iso.edit.survey import record_places
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 MAX_EDITS = 10_000

@@ -13,7 +13,7 @@ import hashlib
 import struct
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mediakit.errors import FormatError, MissingToolError, RefusedError
@@ -25,6 +25,7 @@ from mediakit.iso.edit.changes import Patch
 from mediakit.iso.efivolume import EfiVolume
 from mediakit.iso.facts import ImageFacts
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up
 
 ISOLINUX_MBR = Path("/usr/lib/ISOLINUX/isohdpfx.bin")

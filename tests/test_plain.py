@@ -1,0 +1,166 @@
+"""Plain data behaves as the standard library's dataclasses do, checked beside them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from dataclasses import field
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from mediakit import plain
+
+
+def make(decorator: Any, **options: Any) -> type[Any]:
+    @decorator(**options)
+    class Thing:
+        """A thing."""
+
+        name: str
+        size_bytes: int = 5
+        parts: list[int] = field(default_factory=list)
+        secret: str = field(default="", repr=False)
+        note: str = field(default="", compare=False)
+        late: str = field(init=False, default="late")
+        made: list[int] = field(init=False, default_factory=list)
+
+    return Thing
+
+
+BOTH = [pytest.param(dataclasses.dataclass, id="standard"), pytest.param(plain.dataclass, id="plain")]
+
+
+@pytest.mark.parametrize("decorator", BOTH)
+@pytest.mark.parametrize(
+    "options", [{}, {"frozen": True}, {"eq": False}, {"frozen": True, "eq": False}], ids=str
+)
+class TestAsTheStandardOne:
+    def test_values_defaults_and_fields(self, decorator: Any, options: dict[str, bool]) -> None:
+        kind = make(decorator, **options)
+        one, other = kind("a"), kind(name="b", parts=[1])
+        assert (one.name, one.size_bytes, one.parts, one.late, one.made) == ("a", 5, [], "late", [])
+        assert other.parts == [1] and kind("c").parts is not one.parts
+        assert [f.name for f in dataclasses.fields(kind)] == [
+            "name",
+            "size_bytes",
+            "parts",
+            "secret",
+            "note",
+            "late",
+            "made",
+        ]
+        assert kind.__match_args__ == ("name", "size_bytes", "parts", "secret", "note")
+
+    def test_a_wrong_call_is_a_type_error(self, decorator: Any, options: dict[str, bool]) -> None:
+        kind = make(decorator, **options)
+        for _ in range(2):  # the first call and a later one
+            with pytest.raises(
+                TypeError, match=r"Thing.__init__\(\) missing 1 required positional argument: 'name'"
+            ):
+                kind()
+            with pytest.raises(TypeError, match="unexpected keyword"):
+                kind("a", colour="red")
+
+    def test_secrets_are_not_shown(self, decorator: Any, options: dict[str, bool]) -> None:
+        shown = repr(make(decorator, **options)("a", secret="hush"))
+        assert shown.endswith("Thing(name='a', size_bytes=5, parts=[], note='', late='late', made=[])")
+
+    def test_equality_and_hash(self, decorator: Any, options: dict[str, bool]) -> None:
+        kind = make(decorator, **options)
+        same = kind("a", note="x") == kind("a", note="y")
+        assert same is options.get("eq", True)
+        assert kind("a") != kind("b") and kind("a") != "a"
+        if not options.get("eq", True):
+            assert len({kind("a"), kind("a")}) == 2
+        elif not options.get("frozen"):
+            with pytest.raises(TypeError, match="unhashable"):
+                hash(kind("a"))
+
+    def test_frozen_is_frozen(self, decorator: Any, options: dict[str, bool]) -> None:
+        one = make(decorator, **options)("a")
+        if options.get("frozen"):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                one.name = "b"
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                del one.name
+        else:
+            one.name = "b"
+            assert one.name == "b"
+
+    def test_replace_asdict_and_copies(self, decorator: Any, options: dict[str, bool]) -> None:
+        one = dataclasses.replace(make(decorator, **options)("a", parts=[1]), size_bytes=7)
+        assert dataclasses.asdict(one)["parts"] == [1] and one.size_bytes == 7
+        for twin in (copy.copy(one), copy.deepcopy(one)):
+            assert twin.name == "a" and (twin == one) is options.get("eq", True)
+
+
+@plain.dataclass(frozen=True)
+class Point:
+    x: int
+    y: int = 0
+
+    def __post_init__(self) -> None:
+        if self.x < 0:
+            raise ValueError("left of the edge")
+
+    @cached_property
+    def sum(self) -> int:
+        return self.x + self.y
+
+
+@plain.dataclass(frozen=True)
+class Point3(Point):
+    z: int = 0
+
+
+@plain.dataclass
+class OddEquality:
+    x: int
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@plain.dataclass(frozen=True, slots=True)
+class Slotted:
+    x: int
+
+
+def test_the_first_instance_may_be_one_of_a_child_class() -> None:
+    assert dataclasses.astuple(Point3(1, 2, 3)) == (1, 2, 3) and Point(1) != Point3(1)
+
+
+def test_post_init_can_refuse_and_cached_properties_work() -> None:
+    assert Point(2, 3).sum == 5
+    with pytest.raises(ValueError, match="edge"):
+        Point(-1)
+
+
+def test_hashes_and_patterns() -> None:
+    assert {Point(1, 2): "here"}[Point(1, 2)] == "here" and pickle.loads(pickle.dumps(Point(1, 2))) == Point(
+        1, 2
+    )
+    match Point(4, 5):
+        case Point(x, y):
+            assert (x, y) == (4, 5)
+
+
+def test_an_own_equality_stays() -> None:
+    assert OddEquality(1) == OddEquality(2) and OddEquality.__hash__ is None
+
+
+def test_slots_are_slots() -> None:
+    assert not hasattr(Slotted(1), "__dict__")
+
+
+def test_a_mutable_default_is_refused_as_ever() -> None:
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @plain.dataclass
+        class Wrong:
+            parts: list[int] = []  # noqa: RUF012
