@@ -1,7 +1,5 @@
 """``python -m mediakit`` is ``mediakit``."""
 
-import sys
+from mediakit.cli.main import run
 
-from mediakit.cli.main import main
-
-sys.exit(main())
+run()

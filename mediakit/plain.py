@@ -15,6 +15,9 @@ from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
+_FIRST_INSTANCES = 20
+
+
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass  # noqa: PLC0414 (a type checker sees the standard one)
 else:
@@ -46,12 +49,48 @@ def _decorate(cls: type[Any], frozen: bool, eq: bool) -> type[Any]:
 
 
 def _first_init(cls: type[Any], frozen: bool) -> Any:
+    """The ``__init__`` of the first instances: for a few of them compiling one would take longer."""
+    left = _FIRST_INSTANCES
+
     def __init__(self: Any, *values: Any, **named: Any) -> None:  # noqa: N807
-        made = _make_init(cls, frozen)
-        cls.__init__ = made
-        made(self, *values, **named)
+        nonlocal left
+        left -= 1
+        if left < 0 or not _fill(self, dataclasses.fields(cls), values, named):
+            cls.__init__ = _make_init(cls, frozen)
+            cls.__init__(self, *values, **named)
+        elif hasattr(cls, "__post_init__"):
+            self.__post_init__()
 
     return __init__
+
+
+def _fill(self: Any, fields: tuple[dataclasses.Field[Any], ...], values: Any, named: dict[str, Any]) -> bool:
+    """Set every field of ``self`` as a compiled ``__init__`` would; False if the call is a wrong one."""
+    at = used = 0
+    for one in fields:
+        name = one.name
+        if not one.init:
+            if one.default_factory is not MISSING:
+                object.__setattr__(self, name, one.default_factory())
+            elif one.default is not MISSING:
+                object.__setattr__(self, name, one.default)
+            continue
+        if at < len(values):
+            if name in named:
+                return False
+            value = values[at]
+        elif name in named:
+            value = named[name]
+            used += 1
+        elif one.default_factory is not MISSING:
+            value = one.default_factory()
+        elif one.default is not MISSING:
+            value = one.default
+        else:
+            return False
+        at += 1
+        object.__setattr__(self, name, value)
+    return at >= len(values) and used == len(named)
 
 
 def _make_init(cls: type[Any], frozen: bool) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from mediakit import plain
 
 
-def make(decorator: Any, **options: Any) -> type[Any]:
+def make(decorator: Any, *, is_warm: bool = False, **options: Any) -> type[Any]:
     @decorator(**options)
     class Thing:
         """A thing."""
@@ -27,6 +27,8 @@ def make(decorator: Any, **options: Any) -> type[Any]:
         late: str = field(init=False, default="late")
         made: list[int] = field(init=False, default_factory=list)
 
+    for number in range(30 if is_warm else 0):  # the first are made in another way than the later ones
+        Thing(str(number))
     return Thing
 
 
@@ -34,12 +36,15 @@ BOTH = [pytest.param(dataclasses.dataclass, id="standard"), pytest.param(plain.d
 
 
 @pytest.mark.parametrize("decorator", BOTH)
+@pytest.mark.parametrize("is_warm", [False, True], ids=["first", "later"])
 @pytest.mark.parametrize(
     "options", [{}, {"frozen": True}, {"eq": False}, {"frozen": True, "eq": False}], ids=str
 )
 class TestAsTheStandardOne:
-    def test_values_defaults_and_fields(self, decorator: Any, options: dict[str, bool]) -> None:
-        kind = make(decorator, **options)
+    def test_values_defaults_and_fields(
+        self, decorator: Any, options: dict[str, bool], is_warm: bool
+    ) -> None:
+        kind = make(decorator, is_warm=is_warm, **options)
         one, other = kind("a"), kind(name="b", parts=[1])
         assert (one.name, one.size_bytes, one.parts, one.late, one.made) == ("a", 5, [], "late", [])
         assert other.parts == [1] and kind("c").parts is not one.parts
@@ -54,8 +59,10 @@ class TestAsTheStandardOne:
         ]
         assert kind.__match_args__ == ("name", "size_bytes", "parts", "secret", "note")
 
-    def test_a_wrong_call_is_a_type_error(self, decorator: Any, options: dict[str, bool]) -> None:
-        kind = make(decorator, **options)
+    def test_a_wrong_call_is_a_type_error(
+        self, decorator: Any, options: dict[str, bool], is_warm: bool
+    ) -> None:
+        kind = make(decorator, is_warm=is_warm, **options)
         for _ in range(2):  # the first call and a later one
             with pytest.raises(
                 TypeError, match=r"Thing.__init__\(\) missing 1 required positional argument: 'name'"
@@ -63,13 +70,17 @@ class TestAsTheStandardOne:
                 kind()
             with pytest.raises(TypeError, match="unexpected keyword"):
                 kind("a", colour="red")
+            with pytest.raises(TypeError, match="multiple values for argument 'name'"):
+                kind("a", name="b")
+            with pytest.raises(TypeError, match="takes from 2 to 6 positional arguments but 8 were given"):
+                kind("a", 1, [], "", "", "late", "no")
 
-    def test_secrets_are_not_shown(self, decorator: Any, options: dict[str, bool]) -> None:
-        shown = repr(make(decorator, **options)("a", secret="hush"))
+    def test_secrets_are_not_shown(self, decorator: Any, options: dict[str, bool], is_warm: bool) -> None:
+        shown = repr(make(decorator, is_warm=is_warm, **options)("a", secret="hush"))
         assert shown.endswith("Thing(name='a', size_bytes=5, parts=[], note='', late='late', made=[])")
 
-    def test_equality_and_hash(self, decorator: Any, options: dict[str, bool]) -> None:
-        kind = make(decorator, **options)
+    def test_equality_and_hash(self, decorator: Any, options: dict[str, bool], is_warm: bool) -> None:
+        kind = make(decorator, is_warm=is_warm, **options)
         same = kind("a", note="x") == kind("a", note="y")
         assert same is options.get("eq", True)
         assert kind("a") != kind("b") and kind("a") != "a"
@@ -79,8 +90,8 @@ class TestAsTheStandardOne:
             with pytest.raises(TypeError, match="unhashable"):
                 hash(kind("a"))
 
-    def test_frozen_is_frozen(self, decorator: Any, options: dict[str, bool]) -> None:
-        one = make(decorator, **options)("a")
+    def test_frozen_is_frozen(self, decorator: Any, options: dict[str, bool], is_warm: bool) -> None:
+        one = make(decorator, is_warm=is_warm, **options)("a")
         if options.get("frozen"):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 one.name = "b"
@@ -90,8 +101,8 @@ class TestAsTheStandardOne:
             one.name = "b"
             assert one.name == "b"
 
-    def test_replace_asdict_and_copies(self, decorator: Any, options: dict[str, bool]) -> None:
-        one = dataclasses.replace(make(decorator, **options)("a", parts=[1]), size_bytes=7)
+    def test_replace_asdict_and_copies(self, decorator: Any, options: dict[str, bool], is_warm: bool) -> None:
+        one = dataclasses.replace(make(decorator, is_warm=is_warm, **options)("a", parts=[1]), size_bytes=7)
         assert dataclasses.asdict(one)["parts"] == [1] and one.size_bytes == 7
         for twin in (copy.copy(one), copy.deepcopy(one)):
             assert twin.name == "a" and (twin == one) is options.get("eq", True)

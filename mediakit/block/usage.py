@@ -67,9 +67,9 @@ def _unescape(word: str) -> str:
 def _all_mounts() -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     seen: set[str] = set()
-    for process in ("self", *(entry.name for entry in PROC.iterdir() if entry.name.isdigit())):
+    for process in ("self", *(entry.name for entry in os.scandir(PROC) if entry.name.isdigit())):
         try:
-            namespace = str((PROC / process / "ns/mnt").readlink())
+            namespace = str(Path(f"{PROC}/{process}/ns/mnt").readlink())
             if namespace in seen:
                 continue
             text = (PROC / process / "mountinfo").read_text(errors="surrogateescape")

@@ -8,11 +8,14 @@ stays fast.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import NoReturn
 
 from mediakit import __version__
 from mediakit.cli.text import printable, settle_streams
@@ -36,9 +39,20 @@ VERBS: dict[str, str] = {
     "keys": "make the keys that sign media, and sign with them",
 }
 
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+"""The interpreter's 700 are for programs that make garbage in circles; these run for a moment or do I/O."""
+
+
+def run() -> NoReturn:
+    """The console script: a process of its own, for one verb."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    status = main()
+    gc.freeze()  # what is left ends with the process: nobody need look for circles in it
+    sys.exit(status)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script: parse, run one verb, return the documented exit status."""
+    """Parse, run one verb, return the documented exit status."""
     settle_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -76,18 +90,40 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb = next((word for word in words if not word.startswith("-")), None)
     names = words[:1] if words[0] in VERBS else VERBS
     parser = argparse.ArgumentParser(
-        prog="mediakit", description="Engine boot media: inspect, build, write, install from them."
+        prog="mediakit",
+        description="Engine boot media: inspect, build, write, install from them.",
+        formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"mediakit {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in names:
         summary = VERBS[name]
         subparser = subparsers.add_parser(
-            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=_formatter,
         )
         if name == verb:
             importlib.import_module(_module(name)).configure(subparser)
     return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """As wide as the terminal: argparse makes one for every option, and would load shutil to ask for that."""
+    return argparse.HelpFormatter(prog, width=_columns() - 2)
+
+
+@cache
+def _columns() -> int:
+    try:
+        return int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        pass
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def _module(verb: str) -> str:
@@ -112,4 +148,4 @@ def _where(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

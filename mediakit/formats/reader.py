@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mediakit.errors import DeviceError, FormatError
 
+_CACHE_BLOCK = 64 << 10
 Reader = Callable[[int, int], bytes]
 """``reader(offset_bytes, size_bytes)`` → exactly ``size_bytes`` bytes; FormatError past the end."""
 
@@ -42,6 +43,40 @@ def file_reader(descriptor: int, size_bytes: int) -> Reader:
             offset += len(part)
             size -= len(part)
         return b"".join(parts)
+
+    return read
+
+
+def cached_reader(reader: Reader, size_bytes: int, limit_blocks: int = 512) -> Reader:
+    """A reader that fetches blocks of 64 KiB and keeps the last ``limit_blocks`` of them (32 MiB).
+
+    For looking around on a medium where each access takes its time and that nobody changes meanwhile. Pieces
+    that are larger than a block are read as they are. Like every reader it reads no byte past ``size_bytes``.
+    """
+    blocks: dict[int, bytes] = {}
+
+    def block(number: int) -> bytes:
+        data = blocks.pop(number, None)
+        if data is None:
+            start = number * _CACHE_BLOCK
+            data = reader(start, min(_CACHE_BLOCK, size_bytes - start))
+            if len(blocks) >= limit_blocks:
+                del blocks[next(iter(blocks))]
+        blocks[number] = data  # the last one used lies last
+        return data
+
+    def read(offset: int, size: int) -> bytes:
+        _check(offset, size, size_bytes)
+        if size > _CACHE_BLOCK or not size:
+            return reader(offset, size)
+        first, start = divmod(offset, _CACHE_BLOCK)
+        end = start + size
+        try:
+            if end <= _CACHE_BLOCK:
+                return block(first)[start:end]
+            return block(first)[start:] + block(first + 1)[: end - _CACHE_BLOCK]
+        except DeviceError:
+            return reader(offset, size)  # a bad sector near it is none in it
 
     return read
 

@@ -5,7 +5,6 @@ meets a medium: it opens, plans, writes, and says what was done. Asking people i
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from mediakit.block.target import Target, open_target
 from mediakit.engine import manifest, rewriting
 from mediakit.engine.rewriting import Request
 from mediakit.errors import RefusedError, SourceError, UsageError
+from mediakit.formats.reader import cached_reader
 from mediakit.iso.edit.apply import apply_in_place, write_new
 from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
@@ -214,8 +214,8 @@ def _opened(path: Path, expected: Device | None) -> Iterator[Target]:
 
 
 def _image(target: Target, path: Path) -> Image:
-    """The image as it lies on the opened target, not as its name may lead elsewhere."""
-    return Image(path, target.reader, target.size_bytes)
+    """The image as it lies on the opened target, not as its name may lead elsewhere; until it is written."""
+    return Image(path, cached_reader(target.reader, target.size_bytes), target.size_bytes)
 
 
 def _complete(medium: TargetMedium) -> list[str]:
@@ -254,6 +254,8 @@ def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, j
 
 
 def _copy(image: Image, out: Path) -> None:
+    import shutil
+
     with beside(out) as scratch:
         try:
             shutil.copyfile(image.path, scratch)

@@ -132,6 +132,7 @@ def document(command: Sequence[Argument]) -> dict[str, Any]:
 
 def run(command: Sequence[Argument]) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: compiled once, not in every run
     return subprocess.run(
         [os.fspath(word) for word in command],
         stdin=subprocess.DEVNULL,

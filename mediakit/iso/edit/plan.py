@@ -32,6 +32,8 @@ from mediakit.iso.image import Image
 from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up, format_size
 
+_USUAL_BODY_BYTES = 8 * BLOCK
+"""Room for the record of most edits; with a larger record the plan is laid out once more."""
 MAX_OVERWRITE_BYTES = 64 << 20
 _IMPLANT, _APPLICATION_USE, _APPLICATION_USE_BYTES = b"ISO MD5SUM", 883, 512
 
@@ -90,7 +92,7 @@ class _Work:
 
     def lay_out(self) -> EditPlan:
         """Lay out until the record fits the room that was left for it."""
-        body_bytes = BLOCK
+        body_bytes = _USUAL_BODY_BYTES
         while True:
             attempt = _Attempt(self, body_bytes)
             entry = attempt.run()

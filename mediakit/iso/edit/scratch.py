@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,8 @@ _SHOWN_BYTES = 60
 def beside(out: Path) -> Iterator[Path]:
     """An empty scratch file in the folder of ``out`` (of what it leads to, for a link), gone at the end
     unless it was put in its place. RefusedError where none can be made."""
+    import tempfile  # takes a moment, and an edit in place needs no scratch file
+
     place = out.resolve()
     shown = os.fsdecode(os.fsencode(place.name)[:_SHOWN_BYTES])
     try:

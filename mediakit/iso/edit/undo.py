@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from mediakit.errors import FormatError, RefusedError
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.formats.reader import Reader
+from mediakit.formats.reader import Reader, cached_reader
 from mediakit.iso.edit import record as records
 from mediakit.iso.edit.medium import Medium
 from mediakit.iso.edit.record import HEAD_MAGIC, Record, State, Step
@@ -40,7 +40,7 @@ def history(image: Image) -> tuple[Record, ...]:
 
 def pending(medium: Medium) -> Record | None:
     """The edit (or undo) that was cut off and is neither complete nor taken back; None if there is none."""
-    newest = newest_record(medium.read, medium.size_bytes)
+    newest = newest_record(cached_reader(medium.read, medium.size_bytes), medium.size_bytes)
     return newest if newest is not None and newest.state in ("begun", "committed", "undoing") else None
 
 
