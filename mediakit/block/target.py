@@ -177,13 +177,13 @@ class Target:
     def _write_tail(self, start: int, data: bytes) -> None:
         """The last bytes of a file whose size is no multiple of 4096: not by direct I/O.
 
-        The open file itself is opened again, not its name: another file may have that by now.
+        The open file itself is opened again, not its name: another file may have that by now. It is one file
+        to the kernel, so ``flush`` makes this durable too.
         """
         try:
             descriptor = os.open(f"/proc/self/fd/{self._descriptor}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 _write_all(descriptor, start, memoryview(data))
-                os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -25,7 +25,7 @@ from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
 from mediakit.iso.edit.plan import make_plan
 from mediakit.iso.edit.scratch import beside, no_room, put
-from mediakit.iso.edit.undo import complete, history, undo
+from mediakit.iso.edit.undo import complete, history, history_of, undo
 from mediakit.iso.image import Image
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
@@ -108,10 +108,11 @@ def in_place(
         if plan is not None:
             apply_in_place(medium, plan, work.observer, work.cancel)
             _reread(target, work.observer)
+        edits = len(history_of(medium.read, plan.record) if plan is not None else history(image))
     outcome = _outcome(path, plan, [*finished, *notes])
     if plan is not None and expected is not None and not expected.is_file:
         outcome = replace(outcome, notes=(*outcome.notes, *_stale_receipt(path)))
-    return _with_history(outcome, path)
+    return replace(outcome, undo=outcome.undo | {"edits": edits})
 
 
 def compact_in_place(path: Path, request: Request, job: Job | None = None) -> Outcome:

@@ -35,7 +35,7 @@ class UndoResult:
 
 def history(image: Image) -> tuple[Record, ...]:
     """The edits an image carries, the newest first."""
-    return _history(image.reader, image.size_bytes)
+    return history_of(image.reader, newest_record(image.reader, image.size_bytes))
 
 
 def pending(medium: Medium) -> Record | None:
@@ -75,14 +75,14 @@ def undo(medium: Medium) -> UndoResult:
     return UndoResult(found.what, lost, medium.size_bytes, written)
 
 
-def _history(reader: Reader, size_bytes: int) -> tuple[Record, ...]:
+def history_of(reader: Reader, newest: Record | None) -> tuple[Record, ...]:
+    """That edit and those before it, as each names the one before."""
     found: list[Record] = []
-    newest = newest_record(reader, size_bytes)
     while newest is not None and len(found) < MAX_EDITS:
         if newest.state != "begun":
             found.append(newest)
         previous = newest.previous
-        if previous is None or previous >= newest.head or previous + SECTOR > size_bytes:
+        if previous is None or previous >= newest.head:
             break
         newest = records.read(reader, previous)
     return tuple(found)
