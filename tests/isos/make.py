@@ -1,4 +1,5 @@
-"""Tiny disc images of every kind that is found in the wild, made by the tools that make them there.
+"""Tiny disc images of every kind that is found in the wild, made by the tools that make them there, each time
+with the same bytes.
 
 ``python -m tests.isos.make FOLDER [KIND...]`` makes them by hand; the tests make them once a session.
 """
@@ -13,9 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mediakit import run
 from mediakit.formats import fat, mbr
-from tests.isos import udf250
+from tests.isos import repeatable, udf250
 from tests.isos.programs import IA32, efi_program
 
 ISOLINUX = Path("/usr/lib/ISOLINUX/isolinux.bin")
@@ -52,7 +52,7 @@ def tree(folder: Path) -> Path:
     (root / "boot/vmlinuz").write_bytes(b"kernel" * 100)
     image = root / "boot/grub/eltorito.img"
     argv = ["grub-mkimage", "-O", "i386-pc-eltorito", "-o", image, "-p", "/boot/grub", "biosdisk", "iso9660"]
-    run.run(argv, timeout=60)
+    repeatable.tool(argv)
     (root / "boot/grub/efi.img").write_bytes(esp())
     return root
 
@@ -97,7 +97,7 @@ def _sessions(root: Path) -> tuple[Path, Path]:
 
 def xorriso(root: Path, out: Path, *words: str | Path) -> None:
     common = ["xorriso", "-as", "mkisofs", "-quiet", "-r", "-V", "TEST"]
-    run.run([*common, *words, "-o", out, root], timeout=120)
+    repeatable.tool([*common, *words, "-o", out, root], root)
 
 
 _ISOLINUX = [
@@ -135,7 +135,7 @@ def isohybrid_apm(root: Path, out: Path) -> None:
 
 def isohybrid_tool(root: Path, out: Path) -> None:
     _genisoimage(root, out, "-R", "-J", "-joliet-long", *_ISOLINUX, *_EFI)
-    run.run(["isohybrid", "--uefi", out], timeout=60)
+    repeatable.tool(["isohybrid", "--uefi", out])
 
 
 def grub_appended(root: Path, out: Path) -> None:
@@ -161,7 +161,7 @@ def grub_bootable_flag(root: Path, out: Path) -> None:
 
 
 def grub_rescue(root: Path, out: Path) -> None:
-    run.run(["grub-mkrescue", "-d", GRUB, "-o", out, root, "--compress=xz"], timeout=120)
+    repeatable.tool(["grub-mkrescue", "-d", GRUB, "-o", out, root, "--compress=xz"], root)
 
 
 def el_torito(root: Path, out: Path) -> None:
@@ -222,16 +222,16 @@ def multi_session(root: Path, out: Path) -> None:
     """Grown by xorriso: block 16 holds the last session's descriptors, the first one's are in block 48."""
     one, two = _sessions(root)
     words = ["xorriso", "-no_rc", "-outdev", out, "-volid", "ONE", "-map", one, "/", "-commit"]
-    run.run([*words, "-map", two, "/", "-volid", "TWO", "-commit"], timeout=60)
+    repeatable.tool([*words, "-map", two, "/", "-volid", "TWO", "-commit"], one, two)
 
 
 def multi_session_disc(root: Path, out: Path) -> None:
     """Two sessions of mkisofs as they lie on a disc: block 16 holds the first one's descriptors."""
     one, two = _sessions(root)
     first, second = out.with_suffix(".1"), out.with_suffix(".2")
-    run.run(["genisoimage", "-quiet", "-R", "-V", "ONE", "-o", first, one], timeout=60)
+    repeatable.tool(["genisoimage", "-quiet", "-R", "-V", "ONE", "-o", first, one], one)
     words = ["-C", "0,512", "-M", first, "-R", "-V", "TWO", "-o", second]
-    run.run(["genisoimage", "-quiet", *words, two], timeout=60)
+    repeatable.tool(["genisoimage", "-quiet", *words, two], two)
     out.write_bytes(first.read_bytes().ljust(512 * 2048, b"\0") + second.read_bytes())
 
 
@@ -239,14 +239,15 @@ def zisofs(root: Path, out: Path) -> None:
     """Files compressed beforehand by mkzftree, marked by mkisofs."""
     packed = root.parent / "packed"
     shutil.rmtree(packed, ignore_errors=True)
-    run.run(["mkzftree", compressible(root), packed], timeout=60)
+    source = compressible(root)
+    repeatable.tool(["mkzftree", source, packed], source)
     _genisoimage(packed, out, "-R", "-z")
 
 
 def zisofs2(root: Path, out: Path) -> None:
     source = compressible(root)
     words = ["xorriso", "-no_rc", "-zisofs", "level=9:block_size=64k:version_2=on", "-outdev", out]
-    run.run([*words, "-map", source, "/", "-set_filter_r", "--zisofs", "/", "--", "-commit"], timeout=60)
+    repeatable.tool([*words, "-map", source, "/", "-set_filter_r", "--zisofs", "/", "--", "-commit"], source)
 
 
 def continuation(root: Path, out: Path) -> None:
@@ -313,6 +314,11 @@ def hfsplus(root: Path, out: Path) -> None:
 def hfs(root: Path, out: Path) -> None:
     """The older HFS with an Apple partition map, as mkisofs makes it."""
     _genisoimage(root, out, "-R", "-hfs", "-part", "-hfs-volid", "TEST")
+    # mkisofs leaves there whatever was in its memory: of the driver map, and the map entries' padding
+    with out.open("r+b") as file:
+        for start, end in ((12, 510), (0x202, 0x204), (0x402, 0x404)):
+            file.seek(start)
+            file.write(bytes(end - start))
 
 
 KINDS: dict[str, Callable[[Path, Path], None]] = {
@@ -334,7 +340,7 @@ def many_files(root: Path, out: Path) -> None:
     )
     (root.parent / "names").write_text("".join(names))
     words = ["-R", "-J", "-graft-points", "-path-list", root.parent / "names"]
-    run.run(["genisoimage", "-quiet", "-V", "TEST", *words, "-o", out], timeout=120)
+    repeatable.tool(["genisoimage", "-quiet", "-V", "TEST", *words, "-o", out])
 
 
 def multi_extent(root: Path, out: Path) -> None:
@@ -350,10 +356,8 @@ def udf_large(root: Path, out: Path) -> None:
 
 def _large(root: Path, out: Path, maker: list[str]) -> None:
     """Sparse, but the makers read and write it all: it is kept in the cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = cache / "mediakit" / "test-images" / f"{out.stem}-1.iso"
+    kept = repeatable.cache_folder() / f"{out.stem}-1.iso"
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
         folder = _folder(root, "large")
         with (folder / "large.bin").open("wb") as file:
             file.write(b"head")
@@ -391,7 +395,9 @@ def make(kind: str, folder: Path) -> Path:
 
 
 def _genisoimage(root: Path, out: Path, *words: str) -> None:
-    run.run(["genisoimage", "-quiet", "-V", "TEST", *words, "-o", out, root], timeout=60)
+    if "-boot-info-table" in words:  # it writes the table into the file that it is given
+        root = Path(shutil.copytree(root, _folder(root, "copy"), symlinks=True, dirs_exist_ok=True))
+    repeatable.tool(["genisoimage", "-quiet", "-V", "TEST", *words, "-o", out, root], root)
 
 
 if __name__ == "__main__":
