@@ -21,6 +21,8 @@ NOTHING = (
 )
 STRENGTH = {"sha512": 0, "sha384": 1, "sha256": 2, "sha224": 3, "blake2b": 4, "sha1": 5, "md5": 6}
 MAX_LIST_BYTES = 16 * MIB
+MAX_ALL_BYTES = 24 * MIB
+"""Lists of one image together: thousands of names may lead to the same bytes."""
 _SIGNS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
 _KINDS = ("sha512", "sha384", "sha256", "sha224", "sha1", "md5", "b2")
 _ROOT_LISTS = tuple(
@@ -51,11 +53,21 @@ def listed(source: Source) -> list[Listed]:
     Lists in the root are taken; without any, those that lie in folders, beside what they list.
     """
     lists = [path for path in _ROOT_LISTS if source.exists(path)]
-    found = _merge(line for path in lists for line in _read(source, path))
+    found = _merge(line for path in _not_too_many(source, lists) for line in _read(source, path))
     if found or not source.is_image:
         return found
     lists = [path for path in source.walk() if _LIST_NAME.fullmatch(path.rsplit("/", 1)[1])]
-    return _merge(line for path in lists for line in _read(source, path))
+    return _merge(line for path in _not_too_many(source, lists) for line in _read(source, path))
+
+
+def _not_too_many(source: Source, lists: Iterable[str]) -> Iterable[str]:
+    """The first of ``lists``, as far as all together have a sensible size."""
+    left = MAX_ALL_BYTES
+    for path in lists:
+        left -= min(source.size(path), MAX_LIST_BYTES)
+        if left < 0:
+            return
+        yield path
 
 
 def beside(path: Path) -> list[Listed]:

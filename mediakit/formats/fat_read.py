@@ -17,6 +17,8 @@ from mediakit.plain import dataclass
 
 MAX_DEPTH = 64
 MAX_DIRECTORY_BYTES = 2 << 20  # 65536 slots, the most a FAT directory may have
+MAX_KNOWN_BYTES = 8 << 20
+"""Directories that one reader looks names up in: they are kept, some ten times as large."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Fat:
         self.reader = reader
         self.volume = fat_volume.parse(reader(0, 512))
         self.table = FatTable(reader, self.volume)
+        self._known: dict[int, list[DirectoryEntry]] = {}
+        self._left = MAX_KNOWN_BYTES
 
     @property
     def type(self) -> int:
@@ -65,8 +69,12 @@ class Fat:
         return sum(not self.table.get(cluster) for cluster in clusters) * self.volume.cluster_bytes
 
     def walk(self) -> Iterator[FatEntry]:
-        """Every file and folder, folders before what is in them."""
-        yield from self._walk(0, "", 0, set())
+        """Every file and folder, folders before what is in them.
+
+        FormatError for folders inside themselves, and for ones that share bytes, told by their sum: a small
+        volume could else hold thousands of overlapping ones.
+        """
+        yield from _Walk(self).folder(0, "", 0)
 
     def find(self, path: str) -> DirectoryEntry | None:
         """The entry of ``path``, capitals and small letters being equal; None if it is not there."""
@@ -99,13 +107,14 @@ class Fat:
         entry = self._file(path)
         if not entry.size_bytes:
             return []
-        clusters = self.table.chain(entry.first_cluster)
         step = self.volume.cluster_bytes
-        if len(clusters) < -(-entry.size_bytes // step):
+        count = -(-entry.size_bytes // step)
+        clusters = self.table.chain(entry.first_cluster, count)
+        if len(clusters) < count:
             raise FormatError(f"“{path}” is damaged: its chain of clusters is shorter than the file.")
         pieces: list[tuple[int, int]] = []
         left = entry.size_bytes
-        for cluster in clusters[: -(-entry.size_bytes // step)]:
+        for cluster in clusters:
             offset, size = self.volume.cluster_offset(cluster), min(step, left)
             if pieces and sum(pieces[-1]) == offset:
                 pieces[-1] = (pieces[-1][0], pieces[-1][1] + size)
@@ -123,7 +132,10 @@ class Fat:
         """
         from mediakit.formats import fat_edit
 
-        return fat_edit.plan_add(self, path, data, timestamp)
+        self._forget()
+        writes = fat_edit.plan_add(self, path, data, timestamp)
+        self._forget()
+        return writes
 
     def plan_overwrite(
         self, path: str, data: bytes, *, timestamp: int = fat_names.FAT_EPOCH
@@ -135,13 +147,27 @@ class Fat:
         """
         from mediakit.formats import fat_edit
 
-        return fat_edit.plan_overwrite(self, path, data, timestamp)
+        self._forget()
+        writes = fat_edit.plan_overwrite(self, path, data, timestamp)
+        self._forget()
+        return writes
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._left = MAX_KNOWN_BYTES
 
     def names(self, cluster: int) -> Iterator[DirectoryEntry]:
-        """The files and folders of a directory, without label, ``.`` and ``..``; cluster 0 is the root."""
-        for entry in self.entries(cluster):
-            if not entry.attributes & VOLUME_ID and entry.short_name[:2] not in (b". ", b".."):
-                yield entry
+        """The files and folders of a directory, without label, ``.`` and ``..``; cluster 0 is the root.
+
+        Read once, until ``plan_add`` or ``plan_overwrite`` change something; FormatError where all that was
+        looked into is absurdly long.
+        """
+        if cluster not in self._known:
+            self._left -= sum(size for _, size in self.directory_extents(cluster))
+            if self._left < 0:
+                raise FormatError("The FAT filesystem is damaged: its folders are absurdly long.")
+            self._known[cluster] = [entry for entry in self.entries(cluster) if _is_name(entry)]
+        yield from self._known[cluster]
 
     def entries(self, cluster: int) -> Iterator[DirectoryEntry]:
         """Every entry of the directory that starts at ``cluster``."""
@@ -152,22 +178,11 @@ class Fat:
         """Where a directory's bytes lie, cluster by cluster; cluster 0 is the root."""
         if cluster == 0 and self.type != 32:
             return [(self.volume.root_offset, self.volume.root_bytes)]
-        clusters = self.table.chain(cluster or self.volume.root_cluster)
-        if len(clusters) * self.volume.cluster_bytes > MAX_DIRECTORY_BYTES:
+        most = MAX_DIRECTORY_BYTES // self.volume.cluster_bytes
+        clusters = self.table.chain(cluster or self.volume.root_cluster, most + 1)
+        if len(clusters) > most:
             raise FormatError("The FAT filesystem is damaged: a directory is absurdly long.")
         return [(self.volume.cluster_offset(c), self.volume.cluster_bytes) for c in clusters]
-
-    def _walk(self, cluster: int, prefix: str, depth: int, seen: set[int]) -> Iterator[FatEntry]:
-        if depth > MAX_DEPTH or cluster in seen:
-            raise FormatError("The FAT filesystem is damaged: a folder is inside itself.")
-        seen.add(cluster)
-        for entry in self.names(cluster):
-            path = prefix + entry.name
-            yield FatEntry(path, entry.is_directory, entry.size_bytes, entry.first_cluster)
-            if entry.is_directory:
-                if not entry.first_cluster:
-                    raise FormatError("The FAT filesystem is damaged: a folder has no clusters.")
-                yield from self._walk(entry.first_cluster, path + "/", depth + 1, seen)
 
     def _file(self, path: str) -> DirectoryEntry:
         entry = self.find(path)
@@ -176,6 +191,37 @@ class Fat:
         if entry.is_directory:
             raise FormatError(f"“{path}” is a folder.")
         return entry
+
+
+class _Walk:
+    """One walk over a volume."""
+
+    def __init__(self, fat: Fat) -> None:
+        self._fat = fat
+        self._seen: set[int] = set()
+        self._left = fat.volume.size_bytes
+
+    def folder(self, cluster: int, prefix: str, depth: int) -> Iterator[FatEntry]:
+        if depth > MAX_DEPTH or cluster in self._seen:
+            raise FormatError("The FAT filesystem is damaged: a folder is inside itself.")
+        self._seen.add(cluster)
+        self._left -= sum(size for _, size in self._fat.directory_extents(cluster))
+        if self._left < 0:
+            raise FormatError("The FAT filesystem is damaged: its folders overlap each other.")
+        for entry in self._fat.entries(cluster):
+            if not _is_name(entry):
+                continue
+            path = prefix + entry.name
+            yield FatEntry(path, entry.is_directory, entry.size_bytes, entry.first_cluster)
+            if entry.is_directory:
+                if not entry.first_cluster:
+                    raise FormatError("The FAT filesystem is damaged: a folder has no clusters.")
+                yield from self.folder(entry.first_cluster, path + "/", depth + 1)
+
+
+def _is_name(entry: DirectoryEntry) -> bool:
+    """Whether it is a file or folder of its own: no label, ``.`` or ``..``."""
+    return not entry.attributes & VOLUME_ID and entry.short_name[:2] not in (b". ", b"..")
 
 
 def _is_called(entry: DirectoryEntry, word: str) -> bool:

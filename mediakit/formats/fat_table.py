@@ -63,12 +63,15 @@ class FatTable:
         if clusters:
             self.set(clusters[-1], _END[self._volume.fat_type])
 
-    def chain(self, first: int) -> list[int]:
-        """The clusters of a chain; FormatError when it leaves the volume, meets a free cluster or loops."""
+    def chain(self, first: int, most: int | None = None) -> list[int]:
+        """The clusters of a chain; FormatError when it leaves the volume, meets a free cluster or loops.
+
+        ``most``: follow it no longer than that; it may go on.
+        """
         clusters: list[int] = []
         seen: set[int] = set()
         cluster = first
-        while cluster < _FIRST_END[self._volume.fat_type]:
+        while cluster < _FIRST_END[self._volume.fat_type] and (most is None or len(clusters) < most):
             if not self._volume.is_cluster(cluster) or cluster in seen:
                 raise FormatError("The FAT filesystem is damaged: a chain of clusters is broken.")
             seen.add(cluster)

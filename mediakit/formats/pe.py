@@ -26,6 +26,9 @@ _EFI_APPLICATION = 10
 _SYMBOL_BYTES = 18
 _MAX_SECTIONS = 96
 _MAX_CERTIFICATES = 1 << 20
+_MAX_SIGNERS = 16
+_MAX_VENDOR_BYTES = 1 << 20
+"""A shim's own certificates: one has a few KiB, a list with many revocations some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -169,17 +172,18 @@ def vendor_names(reader: Reader, program: EfiProgram) -> tuple[str, ...]:
     size, _, offset, _ = struct.unpack("<IIII", reader(section.file_offset, 16))
     if not 0 < size <= section.file_size or offset + size > section.file_size:
         return ()
-    raw = reader(section.file_offset + offset, size)
+    raw = reader(section.file_offset + offset, min(size, _MAX_VENDOR_BYTES))
     found = []
     if raw[:1] == b"\x30":
         found.append(subject_name(raw))
-    while raw[:16] == _CERT_X509_GUID and len(raw) >= 28:
-        total, header, each = struct.unpack_from("<III", raw, 16)
-        if not 28 < total <= len(raw) or each <= 16:
+    start = 0
+    while raw[start : start + 16] == _CERT_X509_GUID and len(raw) >= start + 28:
+        total, header, each = struct.unpack_from("<III", raw, start + 16)
+        if not 28 < total <= len(raw) - start or each <= 16:
             break
-        body = raw[28 + header : total]
-        found += [subject_name(body[at + 16 : at + each]) for at in range(0, len(body) - each + 1, each)]
-        raw = raw[total:]
+        first, end = start + 28 + header, start + total
+        found += [subject_name(raw[at + 16 : at + each]) for at in range(first, end - each + 1, each)]
+        start = end
     return tuple(name for name in found if name)
 
 
@@ -229,9 +233,9 @@ def _signers(reader: Reader, size_bytes: int, start: int, length: int) -> tuple[
     if length > _MAX_CERTIFICATES or start + length > size_bytes:
         raise FormatError("The EFI program is cut off: its signature lies behind its end.")
     table = reader(start, length)
-    found = []
+    found: list[Signer] = []
     at = 0
-    while at + 8 <= length:
+    while at + 8 <= length and len(found) < _MAX_SIGNERS:
         size, _, kind = struct.unpack_from("<IHH", table, at)
         if size < 8 or at + size > length:
             break

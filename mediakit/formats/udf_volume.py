@@ -9,6 +9,7 @@ installation medium has them. Loops, absurd lengths and places outside the image
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 
 from mediakit.errors import FormatError
 from mediakit.formats import udf
@@ -64,7 +65,7 @@ class UdfVolume:
             raise FormatError(
                 f"The UDF filesystem has blocks of {self.logical.block_bytes} bytes; only 2048 are known."
             )
-        self._metadata: dict[int, tuple[Piece, ...]] = {}
+        self._metadata: dict[int, _Spread] = {}
         self._files: dict[int, UdfFile] = {}
         self._list_bytes_left = size_bytes
         block = self.read_block(self.logical.file_set.address)
@@ -151,7 +152,7 @@ class UdfVolume:
             raise FormatError("The UDF filesystem names a partition that it does not have.", _DAMAGED)
         chosen = self.logical.maps[reference]
         if chosen.kind == "metadata":
-            return _slice(self._metadata_pieces(reference), offset, size)
+            return self._metadata_pieces(reference).slice(offset, size)
         if chosen.kind != "physical":
             raise FormatError(
                 f"The UDF filesystem has {_KIND_NAMES[chosen.kind]}; mediakit does not read it.",
@@ -174,7 +175,7 @@ class UdfVolume:
             raise FormatError("A partition of the UDF filesystem is missing.", _DAMAGED)
         return partition
 
-    def _metadata_pieces(self, reference: int) -> tuple[Piece, ...]:
+    def _metadata_pieces(self, reference: int) -> _Spread:
         """Where the metadata file lies; its mirror where its own entry is damaged (UDF §2.2.13)."""
         if reference in self._metadata:
             return self._metadata[reference]
@@ -194,10 +195,40 @@ class UdfVolume:
             except FormatError as error:
                 failure = failure or error
                 continue
-            self._metadata[reference] = found.pieces
-            return found.pieces
+            self._metadata[reference] = _Spread(found.pieces)
+            return self._metadata[reference]
         assert failure is not None
         raise failure
+
+
+class _Spread:
+    """A file in pieces, looked into at any place: a hostile one has thousands, and is asked for each name."""
+
+    def __init__(self, pieces: tuple[Piece, ...]) -> None:
+        self._pieces = pieces
+        self._starts: list[int] = []
+        end = 0
+        for _, length in pieces:
+            self._starts.append(end)
+            end += length
+
+    def slice(self, offset: int, size: int) -> list[Piece]:
+        """Bytes ``offset`` on as pieces of the image; FormatError where there are none."""
+        found: list[Piece] = []
+        number = bisect_right(self._starts, offset) - 1
+        while size and 0 <= number < len(self._pieces):
+            start, length = self._pieces[number]
+            skip = offset - self._starts[number]
+            part = min(size, length - skip)
+            if part <= 0:
+                break
+            if start == HOLE:
+                raise FormatError("The UDF metadata file has holes.", _DAMAGED)
+            found.append((start + skip, part))
+            offset, size, number = offset + part, size - part, number + 1
+        if size or not found:
+            raise FormatError("The UDF filesystem points outside of its metadata.", _DAMAGED)
+        return found
 
 
 def _find_descriptors(reader: Reader, size_bytes: int) -> tuple[LogicalVolume, dict[int, Partition]]:
@@ -265,24 +296,6 @@ def _read_sequence(
     if logical is None or not partitions:
         raise FormatError("The UDF filesystem's volume descriptors are missing.", _DAMAGED)
     return udf.parse_logical_volume(logical[1]), {key: value for key, (_, value) in partitions.items()}
-
-
-def _slice(pieces: tuple[Piece, ...], offset: int, size: int) -> list[Piece]:
-    """Bytes ``offset`` on of a file made of ``pieces``."""
-    found: list[Piece] = []
-    for start, length in pieces:
-        if offset < length and size:
-            part = min(size, length - offset)
-            if start == HOLE:
-                raise FormatError("The UDF metadata file has holes.", _DAMAGED)
-            found.append((start + offset, part))
-            size -= part
-            offset = 0
-        else:
-            offset -= length
-    if size or not found:
-        raise FormatError("The UDF filesystem points outside of its metadata.", _DAMAGED)
-    return found
 
 
 def _add(pieces: list[Piece], offset: int, size: int) -> None:

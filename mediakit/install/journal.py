@@ -86,7 +86,7 @@ def parse_plan(region: bytes) -> tuple[dict[str, Any], bytes] | None:
         return None
     try:
         plan = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return (plan, digest) if isinstance(plan, dict) and isinstance(plan.get("steps"), list) else None
 

@@ -212,7 +212,7 @@ class Detection:
         """A recorded machine's text; FormatError when it is none."""
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FormatError(
                 f"This recorded machine is not JSON: {error}.", "Record it again: detect --save."
             ) from error

@@ -51,7 +51,7 @@ def parse(text: str | bytes) -> State:
     """A state of any schema up to ours; FormatError when it is none."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{NAME} is not JSON: {error}.", "Repair this Engine.") from error
     return from_document(document)
 

@@ -14,6 +14,8 @@ from mediakit.iso.menu import FatFiles, Menu, MenuEntry, MenuFile, Place, State
 LOADER = "/loader/loader.conf"
 ENTRIES = "/loader/entries"
 MAX_ENTRIES = 64
+MAX_LINES = 200
+"""Lines of a file that are read."""
 _ROLES = {"linux": "kernel", "initrd": "initrd", "efi": "loader", "devicetree": "device tree"}
 
 
@@ -61,7 +63,7 @@ def _lines(files: FatFiles, path: str) -> Iterator[tuple[str, str, int, int]]:
     except FormatError:
         return
     at = 0
-    for raw in text.split(b"\n"):
+    for raw in text.split(b"\n", MAX_LINES)[:MAX_LINES]:
         line = raw.decode("utf-8", "replace").strip()
         key, _, value = line.partition(" ") if "\t" not in line else line.replace("\t", " ").partition(" ")
         yield ("" if line.startswith("#") else key, value.strip(), at, at + len(raw))

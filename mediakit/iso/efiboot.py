@@ -15,6 +15,8 @@ from mediakit.iso.structures import SECTOR, Structures
 
 _ESP_TYPES = (gpt.ESP, gpt.BASIC_DATA)
 _FAT_TYPES = (mbr.TYPE_EFI, mbr.TYPE_FAT32_LBA, 0x0B, 0x0E, 0x06, 0x04, 0x01)
+_MAX_CANDIDATES = 24
+"""Partitions that are looked into: a hostile GPT names thousands."""
 _AGAIN = "Copy or download the image again."
 _REBUILD = "Put the loader there: \\EFI\\BOOT\\BOOTX64.EFI of a shim or GRUB for x64."
 _LATEST = {"shim": 4, "grub": 3, "grub.debian": 4}
@@ -211,4 +213,4 @@ def _candidates(structures: Structures) -> list[tuple[str, int, int, bool]]:
     entries.sort(key=lambda p: p.type != mbr.TYPE_EFI)
     by_mbr = [(f"MBR partition {p.index}", p.start_lba, p.sectors, p.type == mbr.TYPE_EFI) for p in entries]
     found = by_gpt + by_mbr if record.has_protective else by_mbr + by_gpt
-    return [item for item in found if item[1] > 0 and item[2] > 0]
+    return [item for item in found if item[1] > 0 and item[2] > 0][:_MAX_CANDIDATES]

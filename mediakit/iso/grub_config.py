@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from itertools import islice
 from typing import Literal
 
 from mediakit.iso.grub_words import Token, Word, tokens
@@ -18,6 +19,8 @@ from mediakit.plain import dataclass
 MAX_DEPTH = 40
 """Blocks inside blocks; GRUB itself runs out of stack long after that."""
 MAX_PROBLEMS = 20
+MAX_TOKENS = 50_000
+"""Words and operators that are read of a script: the largest menus of real media have some thousands."""
 LINUX_COMMANDS = ("linux", "linux16", "linuxefi", "linux32", "linux64")
 INITRD_COMMANDS = ("initrd", "initrd16", "initrdefi")
 KERNEL_COMMANDS = (*LINUX_COMMANDS, "multiboot", "multiboot2", "xen_hypervisor", "kfreebsd", "knetbsd", "xnu")
@@ -87,6 +90,7 @@ class Script:
     start: int = 0
     end: int = 0
     problems: tuple[tuple[int, str], ...] = field(default=(), compare=False)
+    token_count: int = field(default=0, compare=False)
 
     def commands(self) -> Iterator[Command]:
         """Every command in here, conditions and blocks included, in the order of the text."""
@@ -121,9 +125,9 @@ class EntryText:
         return self.command.blocks[0] if self.command.blocks else Script()
 
 
-def parse(text: bytes) -> Script:
+def parse(text: bytes, most_tokens: int = MAX_TOKENS) -> Script:
     """The whole script; ``problems`` has line and sentence of each thing that GRUB would not understand."""
-    return _Parser(text).parse()
+    return _Parser(text, most_tokens).parse()
 
 
 def entries(script: Script) -> Iterator[EntryText]:
@@ -140,13 +144,12 @@ def entries(script: Script) -> Iterator[EntryText]:
 def entry_title(words: Sequence[str]) -> tuple[str, str]:
     """Title and id from the arguments of a ``menuentry``."""
     title, entry_id = "", ""
-    left = list(words)
-    while left:
-        word = left.pop(0)
+    left = iter(words)
+    for word in left:
         if word.startswith("--id=") or word in ("--id", "${menuentry_id_option}"):
-            entry_id = word[5:] if word.startswith("--id=") else left.pop(0) if left else ""
+            entry_id = word[5:] if word.startswith("--id=") else next(left, "")
         elif word in ("--class", "--users", "--hotkey", "--source"):
-            left = left[1:]
+            next(left, "")
         elif not word.startswith("--") and not title:
             title = word
     return title, entry_id or title
@@ -155,10 +158,12 @@ def entry_title(words: Sequence[str]) -> tuple[str, str]:
 class _Parser:
     """Recursive descent over the tokens, with a bounded depth."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, most_tokens: int) -> None:
         self._size = len(text)
         self.problems: list[tuple[int, str]] = []
-        self._tokens = list(tokens(text, self.problems))
+        self._tokens = list(islice(tokens(text, self.problems), most_tokens))
+        if len(self._tokens) == most_tokens:
+            self.problems.append((self._tokens[-1].line if self._tokens else 1, "It is absurdly long."))
         self._at = 0
 
     def parse(self) -> Script:
@@ -170,7 +175,8 @@ class _Parser:
                 shown = token.word.text if token.word else token.operator.decode("ascii", "replace")
                 self.problems.append((token.line, f"“{shown}” has nothing to belong to."))
                 self._at += 1
-        return Script(tuple(statements), 0, self._size, tuple(self.problems[:MAX_PROBLEMS]))
+        problems = tuple(self.problems[:MAX_PROBLEMS])
+        return Script(tuple(statements), 0, self._size, problems, len(self._tokens))
 
     def _peek(self) -> Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None

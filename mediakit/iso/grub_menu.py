@@ -12,7 +12,8 @@ from dataclasses import field
 from mediakit.errors import FormatError
 from mediakit.iso import grub_config
 from mediakit.iso.grub_config import Command, Script
-from mediakit.iso.grub_script import ESP, MEDIUM, Exit, Home, Interpreter, Return, Scope, Unknown, Value
+from mediakit.iso.grub_scope import Home, Scope, Unknown, Value
+from mediakit.iso.grub_script import ESP, MEDIUM, Exit, Interpreter, Return
 from mediakit.iso.grub_words import Word
 from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place
 from mediakit.plain import dataclass
@@ -21,6 +22,12 @@ __all__ = ["ESP", "MEDIUM", "Medium", "follow"]
 
 MAX_CONFIGS = 64
 MAX_ENTRIES = 400
+MAX_MENUS = 30
+"""Submenus and configurations inside one another."""
+MAX_LOOKUPS = 3000
+"""Files that are looked for, over a whole menu; long paths count several times."""
+MAX_ENVIRONMENT_BYTES = 4096
+"""An environment block has 1024."""
 _DISCS = ("cd", "cd0")
 
 
@@ -90,6 +97,10 @@ class _Walker(Interpreter):
         self._files: list[MenuFile] = []
         self._arguments: list[tuple[str, Place]] = []
         self._stack: list[tuple[str, str]] = []
+        self._menus = 0
+        self._lookups_left = MAX_LOOKUPS
+        self._tokens_left = grub_config.MAX_TOKENS
+        self._scripts: dict[tuple[str, str], Script] = {}
 
     # --- configurations -----------------------------------------------------------------------------------
 
@@ -107,10 +118,19 @@ class _Walker(Interpreter):
 
     def _finish_menu(self, scope: Scope, titles: tuple[str, ...]) -> None:
         """Entries run when the menu is complete: with the variables as they are then."""
+        if self._menus >= MAX_MENUS:
+            return
+        self._menus += 1
+        try:
+            self._run_entries(scope, titles)
+        finally:
+            self._menus -= 1
+
+    def _run_entries(self, scope: Scope, titles: tuple[str, ...]) -> None:
         wanted = scope.variables.get("default", "") or "0"
         pending = self._pending
         for number, item in enumerate(pending):
-            if len(self.found.entries) >= MAX_ENTRIES:
+            if len(self.found.entries) >= MAX_ENTRIES or self._is_spent:
                 return
             title, entry_id = grub_config.entry_title(item.words)
             inner = scope.copy()
@@ -142,10 +162,9 @@ class _Walker(Interpreter):
         files = self._medium.volumes[device]
         spot = files.find(path)
         try:
-            text = files.read(path)
+            script = self._script(device, path)
         except FormatError:
             return
-        script = grub_config.parse(text)
         shown = files.name + path
         self.found.configs.append(shown)
         self._stack.append((device, path))
@@ -159,6 +178,14 @@ class _Walker(Interpreter):
         finally:
             self._config = config
             self._stack.pop()
+
+    def _script(self, device: str, path: str) -> Script:
+        """A configuration, parsed once; FormatError where it cannot be read."""
+        if (device, path) not in self._scripts:
+            script = grub_config.parse(self._medium.volumes[device].read(path), self._tokens_left)
+            self._tokens_left -= script.token_count
+            self._scripts[device, path] = script
+        return self._scripts[device, path]
 
     def _place(self, start: int, end: int, line: int) -> Place:
         shown, base = self._config
@@ -200,6 +227,7 @@ class _Walker(Interpreter):
         device, path, _ = self._split(scope, value)
         if device not in self._medium.volumes or path is None:
             return None
+        self._spend_lookup(path)
         files = self._medium.volumes[device]
         if kind == "f":
             return files.find(path) is not None
@@ -234,10 +262,17 @@ class _Walker(Interpreter):
         shown = word.text if isinstance(value, Unknown) else value
         if path is None:
             return MenuFile(role, shown, "unknown", place, why)
+        self._spend_lookup(path)
         files = self._medium.volumes[device]
         spot = files.find(path)
         size = spot.size_bytes if spot else 0
         return MenuFile(role, files.name + path, "there" if spot else "missing", place, "", size)
+
+    def _spend_lookup(self, path: str, count: int = 1) -> None:
+        """Finding a file costs much more than a step; Exit where it was too much."""
+        self._lookups_left -= count + len(path) // 64
+        if self._lookups_left < 0:
+            raise Exit
 
     def _boot_files(
         self, scope: Scope, role: str, arguments: list[tuple[Value, Word]], *, only_first: bool
@@ -283,18 +318,21 @@ class _Walker(Interpreter):
             wanted = words[:1]
             target = str(words[1]) if len(words) > 1 else "root"
             words = []
-        while words:
-            word = words.pop(0)
+        at = 0
+        while at < len(words):
+            word, follows = words[at], words[at + 1 : at + 3]
+            at += 1
             if word in ("-f", "--file", "-l", "--label", "-u", "--fs-uuid"):
                 kind = {"f": "file", "l": "label", "u": "fs-uuid"}.get(str(word).strip("-")[:1], "")
                 kind = "file" if word == "--file" else kind
             elif word in ("-s", "--set"):
-                follows = words[0] if len(words) > 1 and not str(words[0]).startswith(("-", "/")) else None
-                target = str(words.pop(0)) if follows is not None else "root"
+                is_named = len(follows) > 1 and not str(follows[0]).startswith(("-", "/"))
+                target = str(follows[0]) if is_named else "root"
+                at += is_named
             elif isinstance(word, str) and word.startswith("--set="):
                 target = word[6:]
             elif isinstance(word, str) and (word == "--hint" or word == "-h"):
-                words = words[1:]
+                at += 1
             elif not (isinstance(word, str) and word.startswith("-")):
                 wanted.append(word)
         found = self._find(kind, wanted[0] if wanted else Unknown())
@@ -311,8 +349,10 @@ class _Walker(Interpreter):
             return Unknown(wanted.why)
         if kind == "file":
             for device in (MEDIUM, ESP):
-                if device in self._medium.volumes and self._medium.volumes[device].has(wanted):
-                    return device
+                if device in self._medium.volumes:
+                    self._spend_lookup(wanted)
+                    if self._medium.volumes[device].has(wanted):
+                        return device
             return Unknown(f"the menu looks for a disk with {wanted}, which this medium has not")
         known = self._medium.labels if kind == "label" else self._medium.uuids
         for device, name in known.items():
@@ -327,7 +367,7 @@ class _Walker(Interpreter):
             return None
         file = self._file(scope, "image", *rest[1])
         self._files.append(file)
-        scope.loops[rest[0][0]] = file.path
+        scope.set_loop(rest[0][0], file.path)
         return False if file.state == "missing" else None
 
     def _load_env(self, scope: Scope, words: list[Value]) -> bool | None:
@@ -335,17 +375,22 @@ class _Walker(Interpreter):
 
         name: Value = "${prefix}"
         names: list[str] = []
-        while words:
-            word = words.pop(0)
-            if word in ("-f", "--file") and words:
-                name = words.pop(0)
+        left = iter(words)
+        for word in left:
+            if word in ("-f", "--file"):
+                name = next(left, name)
             elif isinstance(word, str) and not word.startswith("-"):
                 names.append(word)
         device, path, _ = self._split(scope, name)
-        try:
-            values = grubenv.parse(self._medium.volumes[device].read(path)) if path else {}
-        except (FormatError, KeyError):
-            values = {}
+        values: dict[str, str] = {}
+        if path is not None and (files := self._medium.volumes.get(device)) is not None:
+            self._spend_lookup(path, 8)
+            spot = files.find(path)
+            try:
+                if spot is not None and spot.size_bytes <= MAX_ENVIRONMENT_BYTES:
+                    values = grubenv.parse(files.read(path))
+            except FormatError:
+                pass
         for key in names:
             if path is None:
                 self._assign(scope, key, Unknown())

@@ -8,11 +8,10 @@ so that no script can keep it busy. Source: GRUB 2.06 ``grub-core/script/execute
 from __future__ import annotations
 
 import re
-from dataclasses import field
 
 from mediakit.iso.grub_config import Command, Function, If, Loop, Script, Statement
+from mediakit.iso.grub_scope import MAX_VARIABLES, Home, Scope, Unknown, Value
 from mediakit.iso.grub_words import Word
-from mediakit.plain import dataclass
 
 MEDIUM, ESP = "medium", "medium,esp"
 """Device names: the disc as a whole, and the FAT volume in it, as GRUB writes disk and partition."""
@@ -20,20 +19,12 @@ MAX_STEPS = 10_000
 MAX_DEPTH = 80
 MAX_VALUE = 4096
 MAX_WORDS = 256
-MAX_VARIABLES = 300
+MAX_TEXT = 1 << 20
+"""Characters of words that are expanded, over a whole menu: a step may have thousands of words."""
+_MAX_ENDS = 32
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _MACHINE = ("lockdown", "shim_lock", "net_", "pxe_", "smbios", "bios")
 _SIMPLE_PATTERN = re.compile(r"[^+?{}|\\]{1,60}")
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """A value that the medium alone does not tell, and why not where that is known."""
-
-    why: str = ""
-
-
-Value = str | Unknown
 
 
 class Exit(Exception):  # noqa: N818
@@ -44,59 +35,12 @@ class Return(Exit):
     """A function or a file that was sourced ends here."""
 
 
-Home = tuple[str, int | None]
-"""The configuration that text stands in, and the byte of the image where it starts."""
-
-
-@dataclass
-class Scope:
-    """The variables, functions and loop devices at a moment."""
-
-    variables: dict[str, Value]
-    functions: dict[str, Function] = field(default_factory=dict)
-    loops: dict[str, str] = field(default_factory=dict)
-    arguments: list[Value] = field(default_factory=list)
-    exported: set[str] = field(default_factory=set)
-    homes: dict[str, Home] = field(default_factory=dict)
-
-    def copy(self) -> Scope:
-        return Scope(
-            dict(self.variables),
-            dict(self.functions),
-            dict(self.loops),
-            list(self.arguments),
-            set(self.exported),
-            dict(self.homes),
-        )
-
-    def exported_copy(self) -> Scope:
-        """What a new menu context starts with."""
-        fresh = self.copy()
-        fresh.variables = {k: v for k, v in self.variables.items() if k in self.exported}
-        return fresh
-
-    def merge(self, others: list[Scope]) -> None:
-        """What is left of several branches: values on which all agree."""
-        names = {name for scope in others for name in scope.variables}
-        merged: dict[str, Value] = {}
-        for name in names:
-            values = [scope.variables.get(name, "") for scope in others]
-            same = all(value == values[0] for value in values)
-            unknown = next((v for v in values if isinstance(v, Unknown)), Unknown())
-            merged[name] = values[0] if same else Unknown(unknown.why)
-        self.variables = merged
-        for scope in others:
-            self.functions.update(scope.functions)
-            self.loops.update(scope.loops)
-            self.homes.update(scope.homes)
-            self.exported |= scope.exported
-
-
 class Interpreter:
     """Runs scripts on scopes; ``call`` and ``exists`` are the subclass's."""
 
     def __init__(self) -> None:
         self._steps = 0
+        self._text_left = MAX_TEXT
         self._depth = 0
         self._config: Home = ("", None)
 
@@ -114,9 +58,7 @@ class Interpreter:
         self._depth += 1
         try:
             for statement in script.statements:
-                self._steps += 1
-                if self._steps > MAX_STEPS:
-                    raise Exit
+                self.spend(1)
                 result = self._statement(scope, statement)
         finally:
             self._depth -= 1
@@ -129,8 +71,7 @@ class Interpreter:
             return self._if(scope, statement)
         if isinstance(statement, Loop):
             return self._loop(scope, statement)
-        scope.functions[statement.name] = statement
-        scope.homes[statement.name] = self._config
+        scope.define(statement, self._config)
         return True
 
     def _if(self, scope: Scope, statement: If) -> bool | None:
@@ -160,11 +101,25 @@ class Interpreter:
         try:
             self.run(scope, body)
         except Exit:
-            if self._steps > MAX_STEPS:
+            if self._is_spent:
                 raise
             return 1
         ends.append(scope)
+        if len(ends) > _MAX_ENDS:  # thousands of branches would be thousands of copies
+            merged = scope.copy()
+            merged.merge(ends)
+            ends[:] = [merged]
         return 0
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._steps > MAX_STEPS or self._text_left < 0
+
+    def spend(self, steps: int) -> None:
+        """Count work that a command does by itself; Exit where it was too much."""
+        self._steps += steps
+        if self._is_spent:
+            raise Exit
 
     def _loop(self, scope: Scope, statement: Loop) -> bool | None:
         if statement.kind == "for":
@@ -251,7 +206,7 @@ class Interpreter:
         if name == "unset":
             scope.variables.pop(key, None)
             return
-        scope.exported.add(key)
+        scope.export(key)
         if equals:
             self._assign(scope, key, text)
 
@@ -297,7 +252,12 @@ class Interpreter:
         """Values of words; a variable outside quotes is split at blanks (``argv.c``)."""
         found: list[tuple[Value, Word]] = []
         for word in words:
-            found += [(value, word) for value in self._values(scope, word)]
+            self._text_left -= word.end - word.start + 1
+            for value in self._values(scope, word):
+                self._text_left -= len(value) if isinstance(value, str) else 1
+                found.append((value, word))
+            if self._is_spent:
+                raise Exit
         return found
 
     def _values(self, scope: Scope, word: Word) -> list[Value]:
@@ -330,7 +290,9 @@ class Interpreter:
             return scope.arguments[number - 1] if 0 < number <= len(scope.arguments) else ""
         if name in ("@", "*"):
             unknown = next((v for v in scope.arguments if isinstance(v, Unknown)), None)
-            return unknown or " ".join(str(v) for v in scope.arguments)
+            joined = " ".join(str(v) for v in scope.arguments)
+            self._text_left -= len(joined)
+            return unknown or joined
         if name == "#":
             return str(len(scope.arguments))
         if name == "?":
@@ -361,9 +323,10 @@ class Interpreter:
         return True if True in either else None if None in either else False
 
     def _compare(self, scope: Scope, words: list[Value]) -> bool | None:
-        if words and words[0] == "!":
-            inner = self._compare(scope, words[1:])
-            return None if inner is None else not inner
+        marks = next((number for number, word in enumerate(words) if word != "!"), len(words))
+        if marks:
+            inner = self._compare(scope, words[marks:])
+            return None if inner is None else inner is (marks % 2 == 0)
         if len(words) == 1:
             return None if isinstance(words[0], Unknown) else bool(words[0])
         if len(words) == 2 and words[0] in ("-f", "-e", "-d", "-s"):

@@ -14,6 +14,8 @@ from dataclasses import replace
 from mediakit.plain import dataclass
 
 KERNEL_WORDS = ("kernel", "linux", "boot", "bss", "pxe", "fdimage", "com32", "config", "localboot")
+MAX_VALUE_BYTES = 4096
+"""What ``parse`` takes of a line's value: more than any loader does."""
 _LINE = re.compile(rb"[^\n]*\n?")
 _WORD = re.compile(rb"\S+")
 _HOTKEY = re.compile(r"\^(.)")
@@ -70,7 +72,7 @@ class Config:
 
 def parse(text: bytes) -> Config:
     """The configuration in ``text``; what is not understood is kept as a directive and means nothing."""
-    found = tuple(directives(text))
+    found = tuple(_shortened(directive, text) for directive in directives(text))
     labels: list[Label] = []
     default = ui = append = None
     for directive in found:
@@ -86,6 +88,13 @@ def parse(text: bytes) -> Config:
         elif labels:
             labels[-1] = _extended(labels[-1], directive)
     return Config(found, tuple(labels), default, ui, append)
+
+
+def _shortened(directive: Directive, text: bytes) -> Directive:
+    if directive.end - directive.start <= MAX_VALUE_BYTES:
+        return directive
+    end = directive.start + MAX_VALUE_BYTES
+    return replace(directive, value=_decode(text[directive.start : end]), end=end)
 
 
 def initrds(words: str) -> list[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import field, replace
+from itertools import islice
 
 from mediakit.errors import FormatError
 from mediakit.iso import isolinux_config
 from mediakit.iso.isolinux_config import Config, Directive, Label
-from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place
+from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place, Spot
 from mediakit.plain import dataclass
 
 DISC_FOLDERS = ("/boot/isolinux", "/isolinux", "/boot/syslinux", "/syslinux", "")
@@ -22,6 +23,12 @@ FAT_FOLDERS = ("/boot/syslinux", "/syslinux", "")
 EFI_FOLDERS = ("/EFI/BOOT", "/EFI/syslinux", "/boot/syslinux", "/syslinux", "")
 MAX_CONFIGS = 64
 MAX_ENTRIES = 400
+MAX_FILES = 64
+"""Files of one entry that are looked for."""
+MAX_LOOKUPS = 3000
+"""Names that are looked for, over a whole menu; long paths count several times."""
+MAX_TEXT_BYTES = 512 << 10
+"""Configurations that are read, over a whole menu."""
 _SUFFIXES = ("", ".c32", ".cbt", ".com", ".bin", ".bss", ".bs", ".0")
 _NO_FILE = ("localboot", "fdimage", "pxe")
 _MENUS = ("menu.c32", "vesamenu.c32", "gfxboot.c32", "gfxboot", "whichsys.c32", "ifcpu64.c32")
@@ -57,6 +64,8 @@ class _Walker:
     includes: list[MenuFile] = field(default_factory=list)
     _labels: list[tuple[Label, Config, tuple[str, int | None]]] = field(default_factory=list)
     _default: str = ""
+    _bytes_left: int = MAX_TEXT_BYTES
+    _lookups_left: int = MAX_LOOKUPS
 
     def read(self, path: str) -> None:
         """One configuration and what it includes."""
@@ -65,9 +74,13 @@ class _Walker:
             return
         spot = self.files.find(path)
         try:
-            config = isolinux_config.parse(self.files.read(path))
+            text = self.files.read(path)
         except FormatError:
             return
+        self._bytes_left -= len(text)
+        if self._bytes_left < 0:
+            return
+        config = isolinux_config.parse(text)
         self.configs.append(shown)
         home = (shown, spot.offset_bytes if spot else None)
         if config.ui is not None:
@@ -77,8 +90,8 @@ class _Walker:
             self._default = word
             if word.endswith(".c32"):
                 self._module(config.default, home)
-                for name in config.default.value.split()[1:]:
-                    if self.files.find(self._absolute(name)) is not None:
+                for name in config.default.value.split()[1:MAX_FILES]:
+                    if self._find(self._absolute(name)) is not None:
                         self.read(self._absolute(name))
         self._labels += [(label, config, home) for label in config.labels]
         for directive in config.includes():
@@ -98,7 +111,7 @@ class _Walker:
             if label.is_heading or label.kernel is None:
                 continue
             place = self._place(home, label.line, label.kernel.line_start, label.kernel.line_end)
-            files = list(self._files_of(label, config, home))
+            files = list(islice(self._files_of(label, config, home), MAX_FILES))
             append = label.append or config.append
             line = append.value if append else ""
             is_default = label.is_default or label.name.split()[:1] == [self._default]
@@ -169,11 +182,17 @@ class _Walker:
         ]  # fmt: skip
         for candidate in folders:
             for suffix in _SUFFIXES if role in ("kernel", "module") else ("",):
-                spot = self.files.find(candidate + suffix)
+                spot = self._find(candidate + suffix)
                 if spot is not None:
                     shown = self.files.name + candidate + suffix
                     return MenuFile(role, shown, "there", place, "", spot.size_bytes)
+        if self._lookups_left < 0:
+            return MenuFile(role, self.files.name + path, "unknown", place, "the menu names too many files")
         return MenuFile(role, self.files.name + path, "missing", place)
+
+    def _find(self, path: str) -> Spot | None:
+        self._lookups_left -= 1 + len(path) // 64
+        return self.files.find(path) if self._lookups_left >= 0 else None
 
     def _absolute(self, name: str) -> str:
         words: list[str] = []

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mediakit.iso.image import Image
     from mediakit.iso.nodes import FileTree, Node
 
-MAX_CONFIG_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 256 << 10
+"""What is read of a configuration: the largest menus of real media have some 60 KiB."""
 State = Literal["there", "missing", "unknown", "elsewhere"]
 
 

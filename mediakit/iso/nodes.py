@@ -17,6 +17,8 @@ from mediakit.plain import dataclass
 MAX_DIRECTORY_BYTES = 64 << 20
 MAX_DEPTH = 256
 MAX_LINKS = 8
+MAX_STEPS = 512
+"""Names that are looked up on the way to one file: links may name long ways."""
 HOLE = -1
 _DAMAGED = "The image is damaged: copy or download it again."
 FileKind = Literal["file", "directory", "symlink", "other"]
@@ -71,6 +73,7 @@ class FileTree(ABC):
         self._size_bytes = size_bytes
         self._cache: dict[int, dict[str, Node]] = {}
         self._folded: dict[int, dict[str, Node]] = {}
+        self._left = size_bytes
 
     @abstractmethod
     def _read_directory(self, node: Node) -> dict[str, Node]:
@@ -84,9 +87,12 @@ class FileTree(ABC):
         """
         words = [word for word in reversed(path.split("/")) if word not in ("", ".")]
         trail: list[Node] = [self.root]
-        links = 0
+        links = steps = 0
         while words:
             word = words.pop()
+            steps += 1
+            if steps > MAX_STEPS:
+                return None
             if word == "..":
                 trail = trail[:-1] or [self.root]
                 continue
@@ -107,21 +113,26 @@ class FileTree(ABC):
         return trail[-1]
 
     def children(self, node: Node) -> dict[str, Node]:
-        """Name → node of a directory, in the order on the medium."""
+        """Name → node of a directory, in the order on the medium.
+
+        FormatError for damage, and for folders that share bytes, told by their sum: a small image could else
+        hold thousands of overlapping ones and keep its reader busy for hours.
+        """
         start = _identity(node)
         if start not in self._cache:
+            if node.stored_bytes > self._left:
+                raise FormatError("Folders of the disc image overlap each other.", _DAMAGED)
             self._cache[start] = self._read_directory(node)
+            self._left -= node.stored_bytes
         return self._cache[start]
 
     def walk(self) -> Iterator[tuple[str, Node]]:
         """Every path with its node, directories before what is in them.
 
-        FormatError for folders inside themselves. Folders that share bytes are one too, told by their sum: a
-        small image could else hold thousands of overlapping ones and keep its reader busy for hours.
+        FormatError for folders inside themselves, and where ``children`` raises it.
         """
         seen: set[int] = set()
         stack: list[tuple[str, Node, int]] = [("", self.root, 0)]
-        left = self._size_bytes
         while stack:
             prefix, directory, depth = stack.pop()
             start = _identity(directory)
@@ -131,9 +142,6 @@ class FileTree(ABC):
                 )
             seen.add(start)
             children = self.children(directory)
-            left -= directory.stored_bytes
-            if left < 0:
-                raise FormatError("Folders of the disc image overlap each other.", _DAMAGED)
             folders = []
             for name, node in children.items():
                 path = f"{prefix}/{name}"

@@ -44,11 +44,14 @@ def parse(data: bytes) -> Receipt:
         document = json.loads(data)
         digests = Digests(str(document["sha256"]), tuple(str(block) for block in document["blocks"]))
         holes = tuple((int(h["offset_bytes"]), int(h["size_bytes"])) for h in document["holes"])
-        return Receipt(str(document["image"]), int(document["size_bytes"]), digests, holes)
-    except (ValueError, KeyError, TypeError) as error:
+        found = Receipt(str(document["image"]), int(document["size_bytes"]), digests, holes)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FormatError(
             f"The stick's receipt cannot be read ({error}).", "Write the stick again."
         ) from error
+    if found.size_bytes <= 0:
+        raise FormatError("The stick's receipt is of an empty image.", "Write the stick again.")
+    return found
 
 
 def masked_digest(block: bytes, offset: int, holes: tuple[tuple[int, int], ...]) -> str:

@@ -230,3 +230,28 @@ def test_compressed_files_are_checked_by_what_a_reader_gets(tmp_path: Path) -> N
     place = isos.place(image, "/text")
     isos.flip(image, place + 100)
     assert [(one.path, one.offset_bytes) for one in verify(image).damaged] == [("/text", place)]
+
+
+def test_lists_together_have_a_size() -> None:
+    """Thousands of names may lead to the same bytes of an image."""
+    read: list[str] = []
+
+    class Many:
+        is_image = True
+        path = Path("many.iso")
+
+        def exists(self, path: str) -> bool:
+            return path.startswith("/lists/")
+
+        def size(self, path: str) -> int:
+            return 10 * MIB
+
+        def walk(self) -> list[str]:
+            return [f"/lists/{number}.md5" for number in range(50_000)]
+
+        def stream(self, path: str, start: int, size: int) -> list[bytes]:
+            read.append(path)
+            return [f"{'ab' * 16}  name\n".encode()]
+
+    assert [line.path for line in sums.listed(Many())] == ["/lists/name"]  # type: ignore[arg-type]
+    assert len(read) == sums.MAX_ALL_BYTES // (10 * MIB)

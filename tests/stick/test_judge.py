@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from mediakit.engine.verify import verify
+from mediakit.errors import FormatError
 from mediakit.progress import Cancel, ignore
+from mediakit.stick import receipt
 from mediakit.stick.judge import judge
 from mediakit.units import MIB
 
@@ -42,3 +44,20 @@ def test_a_stick_is_as_written_until_something_changes_it(
 def test_without_a_receipt_it_cannot_tell(isos: dict[str, Path], tmp_path: Path) -> None:
     assert judge(isos["plain"], ignore, Cancel()) is None
     assert judge(tmp_path, ignore, Cancel()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"image":"x","size_bytes":1e999,"sha256":"","blocks":[],"holes":[]}',
+        '{"image":"x","size_bytes":0,"sha256":"","blocks":[],"holes":[]}',
+        '{"image":"x","size_bytes":-4194304,"sha256":"","blocks":[],"holes":[]}',
+        '{"image":"x","size_bytes":1,"sha256":"","blocks":[],"holes":[{"offset_bytes":1,"size_bytes":-1e999}]}',
+    ],
+    ids=["deep", "endless", "empty", "negative", "endless hole"],
+)
+def test_a_forged_receipt_is_none(text: str) -> None:
+    """An image of no bytes would be found as it was written, whatever lies there."""
+    with pytest.raises(FormatError):
+        receipt.parse(text.encode())

@@ -124,6 +124,7 @@ class EditTree:
         self.volume = volume
         self.size_bytes = size_bytes - base * BLOCK
         self.reader = sub_reader(reader, base * BLOCK, self.size_bytes)
+        self._left = self._continuation_left = self.size_bytes
         self.root = Folder("", volume.root.lba, volume.root.size_bytes, None, None)
         self.skip: int | None = None
         if volume.kind == "primary":
@@ -142,6 +143,9 @@ class EditTree:
             raise FormatError(
                 f"The folder “{folder.path}” lies outside the image.", "Copy or download the image again."
             )
+        self._left -= folder.size_bytes
+        if self._left < 0:
+            raise FormatError("Folders of the disc image overlap each other.")
         raws = build.split_directory(self.reader(folder.lba * BLOCK, folder.size_bytes))
         if len(raws) < 2 or build.record_name(raws[0]) != b"\0" or build.record_name(raws[1]) != b"\1":
             raise FormatError(f"The folder “{folder.path}” of the disc image is damaged.")
@@ -261,7 +265,7 @@ class EditTree:
             raise FormatError(f"A file in the folder “{folder.path}” of the disc image is damaged.")
         rock = RockRidge()
         if self.skip is not None:
-            rock = rockridge.parse(first.system_use, self.skip, self.reader)
+            rock = rockridge.parse(first.system_use, self.skip, self._read_continuation)
         kind: Kind = "directory" if first.flags & FLAG_DIRECTORY else "file"
         if rock.is_relocated:
             kind = "relocated"
@@ -272,6 +276,13 @@ class EditTree:
         elif rock.is_special:
             kind = "other"
         return Entry(list(parts), rock.name or self.shown(first.name), kind, rock)
+
+    def _read_continuation(self, offset: int, size: int) -> bytes:
+        """Continuation areas share no bytes, so all of them together are no longer than the image."""
+        self._continuation_left -= size
+        if self._continuation_left < 0:
+            raise FormatError("The Rock Ridge continuations of the disc image overlap: it is damaged.")
+        return self.reader(offset, size)
 
 
 def all_changed(folder: Folder) -> Iterator[Folder]:

@@ -28,6 +28,8 @@ MAX_MENU_BYTES = 256 * KIB
 MAX_ALL_BYTES = 2 * MIB
 MAX_FILES = 300
 MAX_FOLDER_NAMES = 200
+MAX_LOOKUPS = 5000
+"""Configurations that menus name, whether they are there or not."""
 _BY_HAND = "Change it by hand, and put it into the image with --add."
 SDBOOT_CONF = "/loader/loader.conf"
 _GRUB_NAMES = ("grub.cfg", "loopback.cfg", "grub-efi.cfg", "kernels.cfg")
@@ -150,6 +152,7 @@ class _Finder:
         self._volumes = volumes
         self.found: dict[tuple[str, str], MenuFile] = {}
         self._left = MAX_ALL_BYTES
+        self._looked_for: set[tuple[str, str]] = set()
 
     def search(self, volume: Volume) -> None:
         """All that loaders start with first: it makes a menu of its own, whoever else reads it."""
@@ -189,16 +192,28 @@ class _Finder:
         if file.loader == SYSLINUX:
             for name, is_other in syslinuxmenu.follows(file.text):
                 target = posixpath.normpath(name if name.startswith("/") else f"{folder}/{name}")
-                if target.startswith("/"):
+                if target.startswith("/") and self._is_new(file.volume, target):
                     self._read(file.volume, target, file, start, file.root, file.is_top and not is_other)
             return
         for follow in grubmenu.follows(file.text):
             for target in _grub_paths(follow.path, folder):
+                if not self._is_new(file.volume, target):
+                    continue
                 places = dict.fromkeys((file.volume, *self._volumes))
                 where = next((place for place in places if place.read(target) is not None), None)
                 if where is not None:
                     root = target if follow.new_context else file.root
                     self._read(where, target, file, start, root, file.is_top and not follow.in_entry)
+
+    def _is_new(self, volume: Volume, path: str) -> bool:
+        """Whether nobody asked for it yet: whoever does again gets nothing new."""
+        key = (volume.name, path)
+        if key in self._looked_for:
+            return False
+        self._looked_for.add(key)
+        if len(self._looked_for) > MAX_LOOKUPS:
+            raise RefusedError(f"The image's boot menus name more than {MAX_LOOKUPS} others.", _BY_HAND)
+        return True
 
     def _read(self, volume: Volume, path: str, by: MenuFile, start: str, root: str, is_top: bool) -> None:
         file = self._add(volume, path, by.loader, root, is_top=is_top)

@@ -88,8 +88,12 @@ def _from_folders(tree: EditTree) -> _Item:
     root = _Item(b"\0", tree.root.lba)
     seen = {root.lba}
     queue = [(root, tree.root.size_bytes)]
+    left = tree.size_bytes
     while queue:
         item, size = queue.pop()
+        left -= size
+        if left < 0:
+            raise FormatError("Folders of the disc image overlap each other.")
         for raw in build.split_directory(tree.reader(item.lba * BLOCK, size))[2:]:
             lba = int.from_bytes(raw[2:6], "little") + raw[1]
             if not raw[25] & 2:

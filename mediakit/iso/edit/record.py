@@ -169,6 +169,8 @@ def read(reader: Reader, offset: int) -> Record | None:
     _, number, _, head, tail_end, old_size, new_size, body_offset, body_size, digest = _HEAD.unpack(raw)
     if number >= len(_STATES) or head != offset or body_size > MAX_BODY_BYTES:
         return None
+    if not head < body_offset <= body_offset + body_size <= tail_end:
+        return None
     state = _STATES[number]
     try:
         body = reader(body_offset, body_size)

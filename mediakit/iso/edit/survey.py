@@ -22,6 +22,7 @@ from mediakit.units import MIB, SECTOR, align_up
 SLACK_BYTES = 4 * MIB
 """A file may have this much behind everything its tables name; with more it is taken for a disk's image."""
 _NEAR_BYTES = 64 << 10
+_MAX_SETS = 16
 _DATA_TYPES = (mbr.TYPE_FAT32_LBA, 0x0B, 0x07)
 _APPENDED = ("Appended", "Gap", "ISOHybrid", "engine-medium")
 
@@ -137,6 +138,8 @@ def volume_sets(reader: Reader, size_bytes: int, parts: tuple[Part, ...]) -> tup
                 found.append(VolumeSet(base, iso9660.read_descriptors(inner, size_bytes - base * BLOCK)))
             except FormatError:
                 continue
+            if len(found) > _MAX_SETS:
+                raise FormatError("The partition table names absurdly many partitions with ISO 9660.")
     return tuple(found)
 
 

@@ -21,6 +21,7 @@ from mediakit.plain import dataclass
 from mediakit.units import SECTOR
 
 MAX_EDITS = 10_000
+_MORE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,14 @@ def undo(medium: Medium) -> UndoResult:
 def history_of(reader: Reader, newest: Record | None) -> tuple[Record, ...]:
     """That edit and those before it, as each names the one before."""
     found: list[Record] = []
+    bounded = _bounded(reader, newest.head if newest is not None else 0)
     while newest is not None and len(found) < MAX_EDITS:
         if newest.state != "begun":
             found.append(newest)
         previous = newest.previous
         if previous is None or previous >= newest.head:
             break
-        newest = records.read(reader, previous)
+        newest = records.read(bounded, previous)
     return tuple(found)
 
 
@@ -113,6 +115,7 @@ def _candidates(
 ) -> Iterable[Record]:
     ended: set[int] = set()
     scanned: set[int] = set()
+    bounded = _bounded(reader, size_bytes)
     for block in trailers:
         if block >= 0 and block + BLOCK <= size_bytes:
             head = records.parse_trailer(reader(block, BLOCK))
@@ -121,13 +124,27 @@ def _candidates(
     for start, stop in ranges:
         scanned |= set(_scan(reader, start, min(stop, size_bytes - SECTOR + 1)))
     for head in sorted(ended):
-        found = records.read(reader, head)
+        found = records.read(bounded, head)
         if found is not None:
             yield found
     for head in sorted(scanned - ended):
-        found = _unfinished(reader, head)
+        found = _unfinished(bounded, head)
         if found is not None:
             yield found
+
+
+def _bounded(reader: Reader, size_bytes: int) -> Reader:
+    """The reader for as much as all records of an image can have: hostile ones name the same bytes again."""
+    left = 2 * size_bytes + _MORE_BYTES
+
+    def read(offset: int, size: int) -> bytes:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise FormatError("The records of edits in the image share their bytes: they are forged.")
+        return reader(offset, size)
+
+    return read
 
 
 def _unfinished(reader: Reader, head: int) -> Record | None:
