@@ -11,10 +11,13 @@ from mediakit.errors import MediakitError
 from mediakit.formats import udf
 from mediakit.formats.fat import Fat
 from mediakit.formats.reader import bytes_reader, sub_reader
+from mediakit.iso.edit.record import HEAD_MAGIC
 from mediakit.iso.image import Image
 from mediakit.iso.udf_tree import UdfTree
+from mediakit.stick.tables import find_data
 
 BLOCK = 2048
+_TEXTS = (".cfg", ".conf", "sum.txt", "sha256sums", ".json", ".toml", ".minisig", "grubenv")
 Order = Literal["little", "big", "both"]
 
 
@@ -38,6 +41,8 @@ class Map:
     gpt_headers: list[int] = field(default_factory=list)
     catalog: int | None = None
     places: list[int] = field(default_factory=list)
+    texts: list[tuple[int, int]] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
 
     def add(self, what: str, base: int, spec: str, size: int) -> None:
         """``spec``: “offset:width” or “offset:widthb” (big) or “…x” (both), in words."""
@@ -75,7 +80,8 @@ def chart(data: bytes) -> Map:
         _directories(found, image, tree.root.extents[0].offset_bytes, tree.root.size_bytes, set())
     _boot(found, image)
     _udf(found, image)
-    _compressed(found, image)
+    _contents(found, image)
+    _edits(found, image)
     found.fields = {what: fields for what, fields in found.fields.items() if fields}
     return found
 
@@ -155,6 +161,9 @@ def _boot(found: Map, image: Image) -> None:
         found.add("boot info", start, "8:4 12:4 16:4 20:4 2548:8 64:4", 64)
     for volume in image.facts().efi_volumes:
         _esp(found, image, volume.offset_bytes)
+    located = find_data(image.facts().structures.gpt, found.data[:512])
+    if located is not None:
+        _esp(found, image, located.span.offset_bytes)
 
 
 def _esp(found: Map, image: Image, start: int) -> None:
@@ -172,6 +181,9 @@ def _esp(found: Map, image: Image, start: int) -> None:
                     found.add("fat folder", start + offset, words, 256)
             else:
                 for offset, size in fat.extents(entry.path)[:1]:
+                    if entry.path.lower().endswith(_TEXTS):
+                        found.texts += [(start + offset, size)] * 2
+                        continue
                     found.add("program", start + offset, _PE, min(size, 512))
                     sections = " ".join(f"{328 + n * 40 + m}:4" for n in range(3) for m in (0, 8, 12, 16, 20))
                     found.add("sections", start + offset, sections, min(size, 512))
@@ -222,11 +234,11 @@ def _identifiers(data: bytes, at: int, size: int) -> Iterator[int]:
         at += -(-(38 + data[at + 19] + struct.unpack_from("<H", data, at + 36)[0]) // 4) * 4
 
 
-def _compressed(found: Map, image: Image) -> None:
-    """Compressed files' heads; and the menus, which are followed as text."""
+def _contents(found: Map, image: Image) -> None:
+    """Compressed files' heads; and menus, lists and documents, which are read as text."""
     for path, node in image.tree.walk():
-        if path.endswith(".cfg"):
-            found.areas += [(node.extents[0].offset_bytes, node.stored_bytes)] * 5
+        if node.kind == "file" and path.lower().endswith(_TEXTS) and node.extents[0].offset_bytes >= 0:
+            found.texts.append((node.extents[0].offset_bytes, node.stored_bytes))
         if node.is_zisofs:
             found.add(
                 "zisofs",
@@ -234,3 +246,21 @@ def _compressed(found: Map, image: Image) -> None:
                 "0:4 8:1 9:1 10:1 11:1 8:4 12:1 13:1 12:8 16:4 20:4 24:4 24:8",
                 40,
             )
+
+
+def _edits(found: Map, image: Image) -> None:
+    """The records of edits, and the sums that isomd5sum implants."""
+    at = found.data.find(HEAD_MAGIC)
+    while at >= 0:
+        end, body, size = (struct.unpack_from("<Q", found.data, at + n)[0] for n in (32, 56, 64))
+        if at % BLOCK == 0 and at < body < body + size <= end <= len(found.data):
+            found.heads.append(at)
+            found.add("record", at, "16:4 20:4 24:8 32:8 40:8 48:8 56:8 64:8 72:4 104:4", 108)
+            found.add("trailer", end - BLOCK, "0:4 16:8 24:4", 28)
+            (length,) = struct.unpack_from("<I", found.data, body)
+            found.add("record body", body, "0:4", 4)
+            found.texts += [(body + 4, length)] * 3
+        at = found.data.find(HEAD_MAGIC, at + 1)
+    for volume in image.descriptors.volumes:
+        if b"ISO MD5SUM" in found.data[volume.lba * BLOCK + 883 :][:512]:
+            found.texts.append((volume.lba * BLOCK + 883, 512))
