@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 
 from mediakit.errors import FormatError
 from mediakit.plain import dataclass
@@ -45,9 +47,10 @@ def parse_table(image: bytes) -> BootInfoTable:
 def checksum(image: bytes) -> int:
     """The sum of all 32-bit words from byte 64 on, the last one padded with zeros."""
     body = image[64:]
-    body += bytes(-len(body) % 4)
-    total: int = sum(struct.unpack(f"<{len(body) // 4}I", body))
-    return total & 0xFFFFFFFF
+    words = array("I", body + bytes(-len(body) % 4))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return sum(words) & 0xFFFFFFFF
 
 
 def grub2_pointer(image: bytes) -> int:

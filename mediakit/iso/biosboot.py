@@ -7,6 +7,7 @@ information table; an isohybrid or GRUB2 MBR finds the boot image through its po
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mediakit.formats import bootinfo
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mediakit.iso.image import Image
 
 MAX_BOOT_IMAGE_BYTES = 8 << 20
+_CHECKED_BYTES = 3 * MAX_BOOT_IMAGE_BYTES
+"""Boot images of one catalog whose checksums are worked out: it may list sixty that share their bytes."""
 _HYBRID_MARK = b"\xfb\xc0\x78\x70"  # isolinux at 0x40: “I can be started by an isohybrid MBR”
 _REBUILD = "Build the image again, or repair it with the program that made it."
 _AGAIN = "Copy or download the image again."
@@ -64,8 +67,20 @@ class BootImage:
         return self.path or f"the boot image at block {self.entry.lba}"
 
 
-def examine(image: Image, structures: Structures, entry: BootEntry) -> BootImage:
-    """Read one boot image and compare what it says of itself with where it lies."""
+def examine(image: Image, structures: Structures, entries: Iterable[BootEntry]) -> list[BootImage]:
+    """Read each boot image and compare what it says of itself with where it lies."""
+    found: list[BootImage] = []
+    left = _CHECKED_BYTES
+    for entry in entries:
+        boot = _examine(image, structures, entry, left)
+        found.append(boot)
+        if boot.table is not None and boot.table.image_lba == entry.lba:
+            left -= min(boot.table.image_bytes, MAX_BOOT_IMAGE_BYTES)
+    return found
+
+
+def _examine(image: Image, structures: Structures, entry: BootEntry, limit_bytes: int) -> BootImage:
+    """One of them; a table that is of more than ``limit_bytes`` is not believed."""
     path, known_size = structures.paths.get(entry.lba, ("", 0))
     start = entry.lba * BLOCK
     size = known_size or max(entry.load_sectors * SECTOR, BLOCK)
@@ -79,7 +94,7 @@ def examine(image: Image, structures: Structures, entry: BootEntry) -> BootImage
     descriptors = {volume.lba for volume in image.descriptors.volumes if volume.kind == "primary"}
     table_ok = table.descriptor_lba in descriptors and table.image_lba == entry.lba
     if table_ok:
-        table_ok = _is_table_true(image, start, table, known_size)
+        table_ok = table.image_bytes <= limit_bytes and _is_table_true(image, start, table, known_size)
     return BootImage(
         entry=entry,
         path=path,

@@ -106,7 +106,7 @@ def gather(image: Image, kept: ImageFacts | None = None) -> ImageFacts:
         findings.append(Finding("warning", "The list of volume descriptors has no end mark.", _AGAIN))
     findings += _about_trees(image)
     entries = raw.catalog.entries if raw.catalog else ()
-    images = [biosboot.examine(image, raw, entry) for entry in entries]
+    images = biosboot.examine(image, raw, entries)
     cache = VolumeCache(image, kept.efi_volumes if kept else ())
     routes = {
         "bios_cd": biosboot.judge_cd(raw, images, findings),

@@ -23,6 +23,7 @@ from mediakit.iso import bls_menu, edit, grub_config, grub_menu, isolinux_menu
 from mediakit.iso.edit import menufiles, record
 from mediakit.iso.grub_menu import Medium
 from mediakit.iso.grub_script import MEDIUM
+from mediakit.iso.image import Image
 from mediakit.iso.menu import FatFiles, Menu, Spot
 from mediakit.iso.nodes import Extent, FileTree, Node
 from tests.iso.edit import crash
@@ -366,6 +367,25 @@ def test_a_shim_with_a_million_certificates_is_read_to_a_bound() -> None:
 def test_a_program_has_so_many_signatures_only() -> None:
     data = efi_program(signers=("Somebody",) * 500)
     assert len(pe.read(bytes_reader(data), len(data)).signers) == pe._MAX_SIGNERS
+
+
+def test_boot_images_that_share_their_bytes_are_not_summed_sixty_times(isos: Isos) -> None:
+    old = isos("el_torito").read_bytes()
+    with crash.open_bytes(old) as image:
+        catalog = image.descriptors.boot_catalog_lba
+    assert catalog is not None
+    first = len(old) // 2048
+    data = bytearray(old.ljust((first + 60) * 2048 + (8 << 20), b"\0"))
+    section = b"\x91\0" + struct.pack("<H28x", 60)
+    for number in range(60):
+        section += struct.pack("<BBHBxHI20x", 0x88, 0, 0, 0, 4, first + number)
+        struct.pack_into("<IIII", data, (first + number) * 2048 + 8, 16, first + number, 8 << 20, 1)
+    data[catalog * 2048 + 64 : catalog * 2048 + 64 + len(section)] = section
+    read: list[int] = []
+    image = Image(Path("x.iso"), counting(bytes_reader(data), read), len(data))
+    facts = image.facts()
+    assert len(facts.boot_images) == 61 and facts.boot_images[0].table_ok
+    assert sum(read) < 40 << 20
 
 
 # --- records of edits ---------------------------------------------------------------------------------------
