@@ -50,9 +50,9 @@ def examine(mutant: Mutant) -> None:
     attempt(lambda: trees.append(UdfTree(image.reader, mutant.size_bytes)))
     for tree in trees:
         attempt(lambda tree=tree: _walk(image, tree))  # type: ignore[misc]
-    # they look at everything again, before and after: an input has one of them, or none
+    # they look at everything again, before and after: an input has one or two of them, or none
     dice = zlib.crc32(repr(mutant.patches).encode())
-    chosen = [*OF_KIND.get(mutant.kind, ()), *MORE[dice % (3 * len(MORE)) :][:1]]
+    chosen = [*OF_KIND.get(mutant.kind, ())[dice // 64 % 3 :][:1], *MORE[dice % (3 * len(MORE)) :][:1]]
     for more in chosen:
         attempt(lambda more=more: more(mutant))  # type: ignore[misc]
 
@@ -150,9 +150,14 @@ def change_menus(mutant: Mutant) -> None:
     wanted = rewriting.Request(
         files=(edit.Put("/boot/initrd", b"i"),), kernel_arguments=("console=ttyS0", "quiet"), timeout_seconds=5, label="NEW"
     )  # fmt: skip
+    _edit(mutant, *rewriting.gather(opened(mutant), wanted, now=NOW).changes, force=True)
+
+
+def choose_entry(mutant: Mutant) -> None:
     image = opened(mutant)
-    attempt(lambda: [menu_edits.resolve(image, choice.name) for choice in menu_edits.choices(image)[:3]])
-    _edit(mutant, *rewriting.gather(image, wanted, now=NOW).changes, force=True)
+    for choice in menu_edits.choices(image)[-1:]:
+        menu_edits.plan(image, menu_edits.MenuEdit(default=choice.name), now=NOW)
+        menu_edits.resolve(image, choice.name)
 
 
 def make_bootable(mutant: Mutant) -> None:
@@ -256,15 +261,16 @@ def parse_pieces(mutant: Mutant) -> None:
 
 
 MORE: tuple[Callable[[Mutant], None], ...] = (
-    add, remove, overwrite, change_menus, make_bootable, plan_compact, repair, take_back, check_sums, extract,
+    add, remove, overwrite, change_menus, choose_entry, make_bootable, plan_compact, repair, take_back, check_sums, extract,
     read_stick, parse_pieces,
 )  # fmt: skip
 OF_KIND: dict[str, tuple[Callable[[Mutant], None], ...]] = {
-    "edited": (take_back,),
-    "edit_cut": (take_back,),
-    "summed": (check_sums,),
-    "engine": (check_manifest,),
-    "stick": (read_stick,),
-    "menus": (change_menus,),
-    "systemd_boot": (change_menus,),
+    "edited": (take_back, take_back),
+    "edit_cut": (take_back, take_back),
+    "summed": (check_sums, check_sums),
+    "engine": (check_manifest, check_manifest),
+    "stick": (read_stick, read_stick),
+    "menus": (change_menus, choose_entry),
+    "systemd_boot": (change_menus, choose_entry),
 }
+"""One of these, or none, for every input of such a kind."""
