@@ -73,13 +73,25 @@ def plan(engine: EngineImage, image: iso.Image, wish: Wish) -> Customisation:
 
 def broken_parts(engine: EngineImage, regions: Iterable[tuple[int, int]], planned: Reader) -> list[str]:
     """Signed parts of the medium that are others once ``regions`` (offset, size) read as in ``planned``."""
-    document = engine.manifest
     parts: list[tuple[str, int, int]] = []
-    for entry in document.files:
+    for entry in engine.manifest.files:
         if engine.exists(entry.path):
             parts += [(entry.path, start, start + size) for start, size in engine.source.spans(entry.path)]
-    for area in document.areas:
-        parts += [(area.name, start, end) for start, end in _outside_holes(area)]
+    return [*_others(engine, parts, regions, planned), *broken_areas(engine, regions, planned)]
+
+
+def broken_areas(engine: EngineImage, regions: Iterable[tuple[int, int]], planned: Reader) -> list[str]:
+    """The same of what is no file, for an image whose files may lie elsewhere."""
+    parts = [(area.name, start, end) for area in engine.manifest.areas for start, end in _outside_holes(area)]
+    return _others(engine, parts, regions, planned)
+
+
+def _others(
+    engine: EngineImage,
+    parts: Sequence[tuple[str, int, int]],
+    regions: Iterable[tuple[int, int]],
+    planned: Reader,
+) -> list[str]:
     found = []
     for offset, size in regions:
         for name, start, end in parts:

@@ -137,15 +137,21 @@ def _is_same(image: iso.Image, put: Put) -> bool:
 
 
 def check_manifest(
-    engine: EngineImage, regions: list[tuple[int, int]], planned: Reader, *, force: bool
+    engine: EngineImage,
+    regions: list[tuple[int, int]],
+    planned: Reader,
+    *,
+    force: bool,
+    has_files: bool = True,
 ) -> list[str]:
     """RefusedError if ``regions`` (offset, size), once as in ``planned``, break what is signed.
 
-    With ``force`` it is a remark.
+    With ``force`` it is a remark. Without ``has_files`` the caller compares the files, which may have moved.
     """
     from mediakit.engine import customise
 
-    broken = customise.broken_parts(engine, regions, planned)
+    look = customise.broken_parts if has_files else customise.broken_areas
+    broken = look(engine, list(regions), planned)
     if not broken:
         return []
     what = f"The edit changes what the manifest signs: {', '.join(broken)}."

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mediakit import iso
 from mediakit.block.devices import Device
@@ -30,6 +30,10 @@ from mediakit.iso.image import Image
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.stick.medium import TargetMedium, end_limit
+
+if TYPE_CHECKING:
+    from mediakit.formats.reader import Reader
+    from mediakit.iso.edit.compact import Compacted
 
 DONE, ALREADY, PLANNED, UNDONE, COMPACTED = "done", "already", "planned", "undone", "compacted"
 
@@ -84,14 +88,14 @@ def into(
     with iso.open_image(path) as image:
         plan, notes = (None, []) if request.is_empty else _plan(image, request)
         if compact:
-            _compact(image, plan, out, request, work)
+            done = _compact(image, plan, out, request, work)
         elif plan is not None:
             write_new(image, plan, out, work.observer, work.cancel)
         else:
             _copy(image, out)
-    outcome = replace(_outcome(path, plan, notes), output=str(out))
     if compact:
-        return replace(outcome, result=COMPACTED, bytes_written=out.stat().st_size, regions=())
+        return replace(_compacted(path, out, done, notes), output=str(out))
+    outcome = replace(_outcome(path, plan, notes), output=str(out))
     return _with_history(outcome, out)
 
 
@@ -124,9 +128,8 @@ def compact_in_place(path: Path, request: Request, job: Job | None = None) -> Ou
         finished = _complete(TargetMedium(target))
         with iso.open_image(path) as image:
             plan, notes = (None, []) if request.is_empty else _plan(image, request)
-            _compact(image, plan, path, request, work)
-    outcome = _outcome(path, plan, [*finished, *notes])
-    return replace(outcome, result=COMPACTED, bytes_written=path.stat().st_size, regions=())
+            done = _compact(image, plan, path, request, work)
+    return _compacted(path, path, done, [*finished, *notes])
 
 
 def undo_in_place(path: Path, *, expected: Device | None = None, job: Job | None = None) -> Outcome:
@@ -178,13 +181,20 @@ def _plan(image: Image, request: Request) -> tuple[EditPlan | None, list[str]]:
         return None, notes
     plan = make_plan(image, gathered.changes, now=now, force=request.force, end_limit_bytes=end_limit(image))
     if gathered.is_engine:
-        from mediakit.engine.image import open_engine
-
-        regions = [(region.offset_bytes, region.size_bytes) for region in plan.regions]
-        with open_engine(image.path) as engine:
-            planned = planned_image(image, plan).reader
-            notes += rewriting.check_manifest(engine, regions, planned, force=request.force)
+        planned = planned_image(image, plan).reader
+        notes += _check_manifest(image.path, plan, planned, force=request.force)
     return plan, [*notes, *plan.notes]
+
+
+def _check_manifest(
+    path: Path, plan: EditPlan, planned: Reader, *, force: bool, has_files: bool = True
+) -> list[str]:
+    """Remarks on what the plan breaks of an Engine medium's manifest; RefusedError without ``force``."""
+    from mediakit.engine.image import open_engine
+
+    regions = [(region.offset_bytes, region.size_bytes) for region in plan.regions]
+    with open_engine(path) as engine:
+        return rewriting.check_manifest(engine, regions, planned, force=force, has_files=has_files)
 
 
 def _outcome(path: Path, plan: EditPlan | None, notes: list[str]) -> Outcome:
@@ -236,22 +246,52 @@ def _reread(target: Target, observer: Observer) -> None:
         observer(Event("warning", target.path, message=what))
 
 
-def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, job: Job) -> None:
-    if image.exists(manifest.PATH) and not request.force:
-        raise RefusedError(
-            "Written anew, an Engine medium no longer verifies: its manifest names where its boot areas lie.",
-            "Take edits back with --undo, or build the medium again.",
-        )
+def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, job: Job) -> Compacted:
+    """Compact the image as ``plan`` makes it; what has its name stays whole until the new one is."""
+    from mediakit.iso.edit.compact import Compacted
     from mediakit.iso.edit.compact import compact as write_compact
 
+    is_engine = image.exists(manifest.PATH)
     with beside(out) as edited, beside(out) as made:
         source = image.path
         if plan is not None:
             write_new(image, plan, edited, job.observer, job.cancel)
             source = edited
         made.unlink()
-        write_compact(source, made, observer=job.observer, cancel=job.cancel, force=request.force)
+
+        def approve(compacted: EditPlan, planned: Reader) -> list[str]:
+            return _check_manifest(source, compacted, planned, force=request.force, has_files=False)
+
+        done = write_compact(
+            source,
+            made,
+            keeps_places=is_engine,
+            approve=approve if is_engine else None,
+            observer=job.observer,
+            cancel=job.cancel,
+            force=request.force,
+        )
+        if done.way == "nothing":
+            note = "It carries no edits: there is nothing to drop."
+            if not (out.exists() and out.samefile(image.path)):
+                _copy(image, out)
+            return Compacted("nothing", (note,))
         put(made, out)
+    return done
+
+
+def _compacted(path: Path, out: Path, done: Compacted, notes: list[str]) -> Outcome:
+    if done.way == "nothing":
+        return Outcome(str(path), ALREADY, notes=(*notes, *done.notes))
+    from mediakit.iso.edit.compact import IMPLANT_RENEWED
+    from mediakit.iso.edit.plan import IMPLANT_REMOVED
+
+    if IMPLANT_RENEWED in done.notes:
+        notes = [note for note in notes if note != IMPLANT_REMOVED]
+    size = out.stat().st_size
+    return Outcome(
+        str(path), COMPACTED, bytes_written=size, notes=tuple(dict.fromkeys([*notes, *done.notes]))
+    )
 
 
 def _copy(image: Image, out: Path) -> None:

@@ -68,8 +68,7 @@ class BootFiles:
         boot = next((b for b, f in self.replaced if f is file and b.entry.is_bios), None)
         if boot is None or not (boot.table_ok or boot.grub2_ok):
             return None
-        source = file.source if isinstance(file.source, bytes) else (file.source, 0)
-        data = bytearray(read_source(source, 0, file.size_bytes))
+        data = bytearray(read_source(file.source, 0, file.size_bytes))
         lba = start // BLOCK
         if boot.grub2_ok and len(data) >= bootinfo.GRUB2_OFFSET + 8:
             struct.pack_into("<Q", data, bootinfo.GRUB2_OFFSET, bootinfo.grub2_pointer_for(lba))

@@ -25,6 +25,21 @@ class Put:
 
 
 @dataclass(frozen=True)
+class Carry:
+    """Add or replace a file like ``Put``, with bytes that lie at ``offset_bytes`` of a file of this system.
+
+    For contents that an image holds already: ``date`` is the seven bytes of its directory record.
+    """
+
+    path: str
+    source: Path
+    offset_bytes: int
+    size_bytes: int
+    mode: int | None
+    date: bytes
+
+
+@dataclass(frozen=True)
 class Remove:
     """Take a file, a link or a folder with all in it out of the trees; its bytes stay where they are."""
 
@@ -63,7 +78,7 @@ class SetVolumeId:
     label: str
 
 
-Change = Put | Remove | Overwrite | Patch | SetVolumeId
+Change = Put | Carry | Remove | Overwrite | Patch | SetVolumeId
 
 
 def split_path(path: str) -> list[str]:

@@ -11,7 +11,7 @@ from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import iso9660
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.formats.reader import sub_reader
-from mediakit.iso.edit.changes import Change, Put, Remove, SetVolumeId
+from mediakit.iso.edit.changes import Carry, Change, Put, Remove, SetVolumeId
 from mediakit.iso.edit.folders import EditTree, Folder, all_changed
 from mediakit.iso.edit.forest import Forest
 from mediakit.iso.edit.model import EditPlan
@@ -30,7 +30,7 @@ def check_image(image: Image, changes: Sequence[Change]) -> None:
     facts = image.facts()
     if facts.is_truncated:
         raise RefusedError("The image is truncated: an edit would bury the damage.", _DAMAGED)
-    if not any(isinstance(change, Put | Remove | SetVolumeId) for change in changes):
+    if not any(isinstance(change, Put | Carry | Remove | SetVolumeId) for change in changes):
         return
     for kind, name in _OTHER_TREES.items():
         if kind in facts.structures.filesystems:

@@ -1,138 +1,159 @@
-"""Writing an image anew through xorriso: no dead space, no undo history, the same files and boot routes.
+"""Compacting an image: no dead space, no undo history, the same files and ways to boot.
 
-For when many edits have left their dead space behind. xorriso replays the boot equipment that it recognises;
-whether the new image is as good as the old one is then judged by its files and its boot facts, before it gets
-its name. What xorriso does not carry over (UDF, HFS+, zisofs) is refused.
+Two ways: the original with the edits made as one (``rebase``), which keeps all that its author placed; or all
+of it written anew (``anew``), which also gives back the room of what was removed from the original. Whether
+the result is as good as the image is judged before it counts (``likeness``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from mediakit import run
-from mediakit.errors import MissingToolError, RefusedError
+from mediakit.errors import MediakitError, MissingToolError, RefusedError
+from mediakit.formats.reader import Reader
+from mediakit.iso.edit import anew, rebase
+from mediakit.iso.edit.apply import write_new
+from mediakit.iso.edit.implant import implant, implanted_field
+from mediakit.iso.edit.likeness import differences, remarks
+from mediakit.iso.edit.model import EditPlan
+from mediakit.iso.edit.overlay import planned_image
+from mediakit.iso.edit.plan import IMPLANT_REMOVED
+from mediakit.iso.edit.restamp import restamp
+from mediakit.iso.edit.undo import newest_record
 from mediakit.iso.image import Image, open_image
-from mediakit.iso.tree import Node
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
-from mediakit.units import MIB
+from mediakit.units import MIB, format_size
 
+IMPLANT_RENEWED = "The checksum implanted in the image (isomd5sum) was made anew."
 _KEEP = "Edit the image without --compact: that keeps everything."
+_UNEDITED = "It carries no edits that could be dropped: use it as it is, or make it with what made it."
+_WORTH_BYTES = MIB
+"""With no more than this to give back, nothing of the original is moved."""
+Approve = Callable[[EditPlan, Reader], Iterable[str]]
+"""Looks at a plan and at the image as it will be; gives remarks, or raises RefusedError."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What became of it: ``nothing`` was to be done and written, ``anew``, or ``rebased``."""
+
+    way: Literal["nothing", "anew", "rebased"]
+    notes: tuple[str, ...] = ()
 
 
 def compact(
-    source: Path, out: Path, *, observer: Observer = ignore, cancel: Cancel | None = None, force: bool = False
-) -> None:
-    """Write ``source`` anew to ``out``, which must not exist; it is removed again when it is not as good.
+    source: Path,
+    out: Path,
+    *,
+    keeps_places: bool = False,
+    approve: Approve | None = None,
+    observer: Observer = ignore,
+    cancel: Cancel | None = None,
+    force: bool = False,
+) -> Compacted:
+    """Write ``source`` compacted to ``out``, which must not exist; it is not there when that fails.
 
-    RefusedError for what a rewrite would lose, DeviceError when xorriso fails.
+    ``keeps_places``: something signed says where things lie, so all of the original stays where it is.
+    RefusedError with the reason where nothing would be as good as the image, DeviceError when writing fails.
     """
-    stop = cancel or Cancel()
-    if not run.has_tool("xorriso"):
-        raise MissingToolError("xorriso is not installed.", "Install it: apt install xorriso")
+    job = _Job(out, approve, observer, cancel or Cancel())
     with open_image(source) as image:
-        _refuse_lossy(image)
-        observer(Event("phase", str(out), "write", total_bytes=image.size_bytes, message="writing anew"))
+        newest = newest_record(image.reader, image.size_bytes)
+        if newest is not None and newest.state != "done":
+            raise RefusedError(
+                "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
+            )
+        field = implanted_field(image.reader)
+        with suppress(RefusedError):
+            field = field or implanted_field(rebase.unedited(image).read)
         try:
-            run.run(_argv(image, source, out), timeout=300 + image.size_bytes // (4 * MIB))
-            stop.check()
-            with open_image(out) as new:
-                problems = [*_compare_boot(image, new), *_compare_files(image, new, observer, stop)]
-            if problems and not force:
-                raise RefusedError(f"Written anew the image would not be the same: {problems[0]}", _KEEP)
-            _flush(out)
+            if keeps_places:
+                plan = rebase.plan_rebase(image)
+                done = Compacted("rebased", job.rebase(image, plan)) if plan else Compacted("nothing")
+            else:
+                done = job.best(image, force=force)
+            if field and done.way != "nothing":
+                implant(out, job.observer, job.cancel, field)
+                notes = (note for note in done.notes if note != IMPLANT_REMOVED)
+                done = replace(done, notes=(*notes, IMPLANT_RENEWED))
+            return done
         except BaseException:
             out.unlink(missing_ok=True)
             raise
 
 
-def _refuse_lossy(image: Image) -> None:
-    lost = {"udf": "a UDF tree", "apple_partition_map": "an Apple partition map"}
-    for kind in image.facts().structures.filesystems:
-        if kind in lost:
-            raise RefusedError(f"The image has {lost[kind]}, which a full rewrite would lose.", _KEEP)
-    for path, node in image.tree.walk():
-        if node.is_zisofs:
-            raise RefusedError(f"{path} is compressed (zisofs), which a full rewrite would lose.", _KEEP)
+@dataclass(frozen=True)
+class _Job:
+    out: Path
+    approve: Approve | None
+    observer: Observer
+    cancel: Cancel
 
+    def best(self, image: Image, *, force: bool) -> Compacted:
+        """Rebased where that is as small; else anew, where nothing is lost by it; else rebased as well."""
+        plan = None
+        with suppress(RefusedError):  # what cannot be taken back can still be written anew
+            plan = rebase.plan_rebase(image)
+        if plan is not None and rebase.wiped_bytes(plan) <= _WORTH_BYTES:
+            return Compacted("rebased", self.rebase(image, plan))
+        lost = next(anew.losses(image), "")
+        notes: list[str] = []
+        why: MediakitError | None = RefusedError(lost, _KEEP) if lost else self._anew(image, notes)
+        if why is None:
+            return Compacted("anew", tuple(notes))
+        if plan is not None:
+            size = format_size(rebase.wiped_bytes(plan))
+            kept = f"Everything of the original stays where it is: {size} of what was removed are zeros now."
+            return Compacted("rebased", (why.message, kept, *self.rebase(image, plan)))
+        if force and self.out.exists():
+            return Compacted("anew", (why.message,))
+        if isinstance(why, RefusedError) and newest_record(image.reader, image.size_bytes) is None:
+            raise RefusedError(why.message, _UNEDITED)
+        raise why
 
-def _argv(image: Image, source: Path, out: Path) -> list[str]:
-    volume = image.descriptors.find("primary")
-    assert volume is not None
-    argv = ["xorriso", "-abort_on", "FAILURE", "-return_with", "FAILURE", "32", "-report_about", "WARNING"]
-    argv += ["-indev", f"stdio:{run.safe_path(source)}", "-outdev", f"stdio:{run.safe_path(out)}"]
-    kinds = {tree.kind for tree in image.trees}
-    argv += [
-        "-rockridge",
-        "on" if "rockridge" in kinds else "off",
-        "-joliet",
-        "on" if "joliet" in kinds else "off",
-    ]
-    argv += [
-        "-compliance",
-        "iso_9660_level=3:joliet_long_names:deep_paths:long_paths:long_names:lowercase:no_emul_toc",
-    ]
-    digits = "".join(c for c in volume.created if c.isdigit())
-    if len(digits) == 14:
-        # grub-mkrescue's images are found by this date: GRUB calls it the filesystem's UUID
-        for what in ("c", "uuid"):
-            argv += ["-volume_date", what, f"{digits}00"]
-    return [*argv, "-boot_image", "any", "replay", "-changes_pending", "yes", "-commit", "-end"]
+    def rebase(self, image: Image, plan: EditPlan) -> tuple[str, ...]:
+        """Write the image without its history; remarks on it."""
+        planned = planned_image(image, plan)
+        notes = [*plan.notes]
+        if self.approve is not None:
+            notes += self.approve(plan, planned.reader)
+        changed = rebase.merged((r.offset_bytes, r.offset_bytes + r.size_bytes) for r in plan.regions)
+        problem = next(differences(image, planned, self.observer, self.cancel, changed), None)
+        if problem is not None:
+            raise RefusedError(f"Without its history the image would not be the same: {problem}", _KEEP)
+        self.out.unlink(missing_ok=True)
+        write_new(image, plan, self.out, self.observer, self.cancel)
+        _flush(self.out)
+        return tuple(notes)
 
-
-def _compare_boot(old: Image, new: Image) -> Iterator[str]:
-    before, after = old.facts(), new.facts()
-    if after.is_truncated:
-        yield "its tables would say more than there is."
-    if before.volume_id != after.volume_id:
-        yield f"its label was “{before.volume_id}” and would be “{after.volume_id}”."
-    for (name, route), (_, now) in zip(before.boot.items(), after.boot.items(), strict=True):
-        if route.ok and not now.ok:
-            yield f"it would lose a way to boot ({name}): {now.why}"
-    missing = set(before.structures.filesystems) - set(after.structures.filesystems)
-    if missing:
-        yield f"it would lose its {sorted(missing)[0]} tree."
-    if before.structures.gpt.primary is not None and after.structures.gpt.primary is None:
-        yield "it would lose its partition table (GPT)."
-
-
-def _compare_files(old: Image, new: Image, observer: Observer, cancel: Cancel) -> Iterator[str]:
-    """Every path, kind and content of the old tree, in the new one."""
-    loaders = {boot.path for boot in old.facts().boot_images}
-    catalogs = {boot.path for boot in new.facts().boot_images}
-    found = dict(new.tree.walk())
-    done = 0
-    observer(Event("phase", str(new.path), "verify", total_bytes=old.size_bytes, message="comparing"))
-    for path, node in old.tree.walk():
-        cancel.check()
-        other = found.pop(path, None)
-        if other is None:
-            yield f"{path} would be missing."
-        elif (other.kind, other.target) != (node.kind, node.target):
-            yield f"{path} would be of another kind."
-        elif node.kind == "file" and path not in loaders | catalogs and not _is_catalog(old, node):
-            if other.size_bytes != node.size_bytes or _digest(old, node) != _digest(new, other):
-                yield f"{path} would have other content."
-            done += node.size_bytes
-            observer(Event("progress", str(new.path), "verify", done, old.size_bytes))
-    for path in found:
-        yield f"{path} would be new."
-
-
-def _is_catalog(image: Image, node: Node) -> bool:
-    """The boot catalog names places, which are others in the new image."""
-    lba = image.descriptors.boot_catalog_lba
-    return lba is not None and node.extents[0].offset_bytes == lba * 2048
-
-
-def _digest(image: Image, node: Node) -> bytes:
-    digest = hashlib.sha256()
-    for offset, size in node.extents:
-        for start in range(offset, offset + size, MIB):
-            digest.update(image.read_at(start, min(MIB, offset + size - start)))
-    return digest.digest()
+    def _anew(self, image: Image, notes: list[str]) -> MediakitError | None:
+        """Write it with xorriso; why that is not as good, or None when it is, with remarks in ``notes``."""
+        if not run.has_tool("xorriso"):
+            return MissingToolError("xorriso is not installed.", "Install it: apt install xorriso")
+        self.observer(
+            Event("phase", str(self.out), "write", total_bytes=image.size_bytes, message="writing anew")
+        )
+        try:
+            anew.write(image, self.out)
+        except run.ToolError as error:
+            self.out.unlink(missing_ok=True)
+            return error
+        self.cancel.check()
+        restamp(image, self.out)
+        with open_image(self.out) as new:
+            problem = next(differences(image, new, self.observer, self.cancel), None)
+            notes += remarks(image, new)
+        if problem is None:
+            _flush(self.out)
+            return None
+        return RefusedError(f"Written anew the image would not be the same: {problem}", _KEEP)
 
 
 def _flush(path: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import field
-from pathlib import Path
 from typing import Literal
 
 from mediakit.errors import FormatError, RefusedError
@@ -24,6 +23,7 @@ from mediakit.formats.reader import Reader, sub_reader
 from mediakit.formats.rockridge import RockRidge
 from mediakit.formats.rockridge_build import Flavour
 from mediakit.iso.edit import naming
+from mediakit.iso.edit.model import Source
 from mediakit.iso.edit.naming import Style, Taken
 from mediakit.iso.nodes import MAX_DIRECTORY_BYTES
 from mediakit.plain import dataclass
@@ -33,12 +33,14 @@ Kind = Literal["file", "directory", "symlink", "other", "relocated"]
 
 @dataclass(eq=False)
 class NewFile:
-    """Contents that an edit brings, one for all trees. ``extents`` are set by the layout: (offset, size)."""
+    """Contents that an edit brings, one for all trees. ``extents`` are set by the layout: (offset, size);
+    ``date`` (seven bytes) is that of the edit where it is empty."""
 
     path: str
-    source: Path | bytes
+    source: Source
     size_bytes: int
     mode: int | None
+    date: bytes = b""
     extents: tuple[tuple[int, int], ...] = ()
 
 

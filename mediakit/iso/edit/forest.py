@@ -15,7 +15,7 @@ from mediakit.formats import rockridge_build
 from mediakit.formats.iso9660 import FLAG_DIRECTORY, VolumeDescriptor
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import naming
-from mediakit.iso.edit.changes import Put, Remove, split_path
+from mediakit.iso.edit.changes import Carry, Put, Remove, split_path
 from mediakit.iso.edit.folders import EditTree, Entry, Folder, NewFile
 from mediakit.iso.edit.survey import VolumeSet
 from mediakit.plain import dataclass
@@ -72,7 +72,7 @@ class Forest:
         """What the main tree has under these names."""
         return self._look(words[:-1], words[-1])
 
-    def put(self, change: Put, file: NewFile) -> None:
+    def put(self, change: Put | Carry, file: NewFile) -> None:
         """Add or replace a file in every tree that shows the place."""
         words = self.resolve(change.path)
         old = self.entry(words)
@@ -181,9 +181,10 @@ class Forest:
             )
         if old is not None and old.kind == "file" and not old.raws[0][26] and not old.raws[0][27]:
             use = tree.use_start(old.raws[0])
-            raw = build.patch_record(old.raws[0], date=self.date)
+            date = file.date or self.date
+            raw = build.patch_record(old.raws[0], date=date)
             if tree.has_rock:
-                raw = rockridge_build.touch(raw, use, tree.skip or 0, self.date)
+                raw = rockridge_build.touch(raw, use, tree.skip or 0, date)
                 if file.mode is not None:
                     bits = build.both32(rockridge_build.FILE_MODE & ~0o7777 | file.mode)
                     raw = rockridge_build.patch_entry(raw, use, tree.skip or 0, b"PX", 4, bits)
@@ -234,17 +235,18 @@ class Forest:
         else:
             identifier = naming.unique_iso_identifier(name, is_folder, style, folder.taken)
         use, area = b"", b""
+        date = self.date if file is None else file.date or self.date
         if tree.has_rock:
             self.serial += 1
             raw_name = name.encode("utf-8", "surrogateescape")
             if len(raw_name) > rockridge_build.MAX_NAME_BYTES:
                 raise UsageError(f"The name “{name[:40]}…” is longer than 255 bytes.")
             parts = rockridge_build.build_entries(
-                tree.flavour, mode, 2 if is_folder else 1, self.date, self.serial, raw_name
+                tree.flavour, mode, 2 if is_folder else 1, date, self.serial, raw_name
             )
             use, area = rockridge_build.fit(tree.flavour, identifier, parts)
         flags = FLAG_DIRECTORY if is_folder else 0
-        raw = build.build_record(identifier, 0, 0, flags, self.date, use)
+        raw = build.build_record(identifier, 0, 0, flags, date, use)
         kept = name if tree.has_rock else tree.shown(identifier)
         entry = Entry([raw], kept, "directory" if is_folder else "file")
         entry.put, entry.area = file, area

@@ -32,11 +32,9 @@ class Layout:
         for file in forest.files:
             offset = self.tail.reserve(file.size_bytes)
             file.extents = _extents(offset, file.size_bytes)
-            source = file.source if isinstance(file.source, bytes) else (file.source, 0)
             changed = contents(offset, file)
-            self.tail.put(
-                offset, file.size_bytes, source if changed is None else changed, f"contents of {file.path}"
-            )
+            source = file.source if changed is None else changed
+            self.tail.put(offset, file.size_bytes, source, f"contents of {file.path}")
 
     def grove(self, grove: Grove) -> DescriptorPatch:
         """One tree: its folders, its path tables; returns what its descriptors must say."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from mediakit.errors import DeviceError, RefusedError
-from mediakit.formats.reader import file_reader
+from mediakit.errors import DeviceError, FormatError, RefusedError
+from mediakit.formats.reader import Reader, file_reader
+from mediakit.units import SECTOR
 
 
 class Medium(Protocol):
@@ -29,6 +30,66 @@ class Medium(Protocol):
     def resize(self, size_bytes: int) -> None:
         """Give a file another size (new bytes are zeros); on a device nothing happens within its size."""
         ...
+
+
+class SketchMedium:
+    """What a medium would hold: sectors that were written lie over ``reader``; nothing reaches a disk."""
+
+    def __init__(self, reader: Reader, size_bytes: int) -> None:
+        self._reader = reader
+        self._under_bytes = size_bytes
+        self.size_bytes = size_bytes
+        self.sectors: dict[int, bytes] = {}
+
+    def read(self, offset: int, size: int) -> bytes:
+        if offset < 0 or size < 0 or offset + size > self.size_bytes:
+            raise FormatError(
+                f"Bytes {offset} to {offset + size} lie outside of the {self.size_bytes} there."
+            )
+        inside = max(0, min(offset + size, self._under_bytes) - offset)
+        data = bytearray(self._reader(offset, inside) if inside else b"")
+        data += bytes(size - len(data))
+        first = offset // SECTOR * SECTOR
+        touched = range(first, offset + size, SECTOR)
+        known = self.sectors if len(self.sectors) < len(touched) else touched
+        for at in known:
+            sector = self.sectors.get(at)
+            low, high = max(at, offset), min(at + SECTOR, offset + size)
+            if sector is not None and low < high:
+                data[low - offset : high - offset] = sector[low - at : high - at]
+        return bytes(data)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Behind the end it grows, as files do."""
+        first = offset // SECTOR * SECTOR
+        end = offset + len(data)
+        self.size_bytes = max(self.size_bytes, end)
+        for at in range(first, end, SECTOR):
+            low, high = max(at, offset), min(at + SECTOR, end)
+            there = min(SECTOR, self.size_bytes - at)
+            sector = bytearray(self.read(at, there).ljust(SECTOR, b"\0"))
+            sector[low - at : high - at] = data[low - offset : high - offset]
+            self.sectors[at] = bytes(sector)
+
+    def flush(self) -> None:
+        pass
+
+    def resize(self, size_bytes: int) -> None:
+        """What lay behind the new end reads as zeros if it grows again."""
+        self._under_bytes = min(self._under_bytes, size_bytes)
+        self.size_bytes = size_bytes
+        self.sectors = {at: sector for at, sector in self.sectors.items() if at < size_bytes}
+
+    def runs(self) -> list[tuple[int, bytes]]:
+        """What was written, as (offset, bytes) of neighbouring sectors, none beyond the end."""
+        found: list[tuple[int, bytearray]] = []
+        for at in sorted(self.sectors):
+            sector = self.sectors[at][: self.size_bytes - at]
+            if found and found[-1][0] + len(found[-1][1]) == at:
+                found[-1][1].extend(sector)
+            else:
+                found.append((at, bytearray(sector)))
+        return [(at, bytes(data)) for at, data in found]
 
 
 class FileMedium:

@@ -67,7 +67,7 @@ def overlay_reader(reader: Reader, size_bytes: int, regions: Iterable[Region], n
 def planned_image(image: Image, plan: EditPlan) -> Image:
     """The image as it will be when ``plan`` is done."""
     size = plan.new_size_bytes
-    return Image(image.path, overlay_reader(image.reader, image.size_bytes, plan.regions, size), size)
+    return Image(image.path, overlay_reader(image.reader, plan.old_size_bytes, plan.regions, size), size)
 
 
 Piece = tuple[int, int, Source, int]

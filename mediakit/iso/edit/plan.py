@@ -17,7 +17,7 @@ from mediakit.formats.iso9660_build import VOLUME_ID_BYTES, DescriptorPatch, rec
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import check, forest, record
 from mediakit.iso.edit.bootfiles import BootFiles
-from mediakit.iso.edit.changes import Change, Overwrite, Patch, Put, Remove
+from mediakit.iso.edit.changes import Carry, Change, Overwrite, Patch, Put, Remove
 from mediakit.iso.edit.draft import Draft, Phase, Tail
 from mediakit.iso.edit.folders import NewFile, all_changed
 from mediakit.iso.edit.forest import Forest
@@ -35,6 +35,10 @@ from mediakit.units import SECTOR, align_up, format_size
 _USUAL_BODY_BYTES = 8 * BLOCK
 """Room for the record of most edits; with a larger record the plan is laid out once more."""
 MAX_OVERWRITE_BYTES = 64 << 20
+IMPLANT_REMOVED = (
+    "The checksum implanted in the image (isomd5sum) was removed, as it would be wrong: "
+    "implantisomd5 makes a new one."
+)
 _IMPLANT, _APPLICATION_USE, _APPLICATION_USE_BYTES = b"ISO MD5SUM", 883, 512
 
 
@@ -45,10 +49,12 @@ def make_plan(
     now: int,
     force: bool = False,
     end_limit_bytes: int | None = None,
+    is_undoable: bool = True,
 ) -> EditPlan:
     """Plan ``changes``, applied one after the other; ``now`` (seconds) dates what is new.
 
-    ``end_limit_bytes``: what an edit of a stick must not reach. RefusedError says why an edit cannot be made
+    ``end_limit_bytes``: what an edit of a stick must not reach. Without ``is_undoable`` no record is left
+    behind: for a new file, never in place. RefusedError says why an edit cannot be made
     without breaking something; ``force`` lets boot routes break, never trees.
     """
     if not changes:
@@ -59,7 +65,7 @@ def make_plan(
         raise RefusedError(
             "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
         )
-    work = _Work(image, _patched(image, changes), now, previous)
+    work = _Work(image, _patched(image, changes), now, previous, is_undoable)
     work.space = survey(image, work.view, end_limit_bytes)
     work.trees = forest.plant(image.reader, image.size_bytes, work.space.sets, record_date(now))
     for change in changes:
@@ -78,6 +84,7 @@ class _Work:
     view: Reader
     now: int
     previous: Record | None
+    is_undoable: bool
     space: Survey = field(init=False)
     trees: Forest = field(init=False)
     overwrites: list[tuple[Overwrite, int, bytes]] = field(default_factory=list)
@@ -97,7 +104,7 @@ class _Work:
             attempt = _Attempt(self, body_bytes)
             entry = attempt.run()
             body = entry.body()
-            if len(body) <= body_bytes:
+            if len(body) <= body_bytes or not self.is_undoable:
                 return attempt.finish(entry, body)
             body_bytes = align_up(len(body) + 256, BLOCK)
 
@@ -109,8 +116,10 @@ class _Attempt:
         self.work = work
         self.draft = Draft(work.image.reader)
         self.tail = Tail(work.space.tail_start)
-        self.head = self.tail.reserve(BLOCK)
-        self.body = self.tail.reserve(body_bytes)
+        self.head = self.body = self.tail.start
+        if work.is_undoable:
+            self.head = self.tail.reserve(BLOCK)
+            self.body = self.tail.reserve(body_bytes)
         self.wipes: list[tuple[int, int]] = []
         self.growth = Growth(0, 0)
 
@@ -138,9 +147,14 @@ class _Attempt:
         blockers = tables.blockers() if has_new else ()
         for part in blockers:
             tables.move(part, part.start)
+        if self.tail.at == self.tail.start:
+            self._descriptors(patches, 0)
+            self.growth = Growth(work.image.size_bytes, work.image.size_bytes)
+            return self._record(0)
         temporary = self.tail.reserve(tables.array_bytes()) if tables.needs_array else 0
-        trailer = self.tail.add(BLOCK, record.build_trailer(self.head), "record of the edit: trailer")
-        tail_end = trailer + BLOCK
+        if work.is_undoable:
+            self.tail.add(BLOCK, record.build_trailer(self.head), "record of the edit: trailer")
+        tail_end = self.tail.at
         self._descriptors(patches, tail_end)
         for start, end in dict.fromkeys((part.start, part.end) for part in blockers):
             data = work.view(start, end - start)
@@ -150,6 +164,10 @@ class _Attempt:
                     tables.move(part, place)
             work.boot.follow(self.draft, start, place)
         self.growth = tables.plan(self.draft, self.tail, tail_end, temporary)
+        return self._record(tail_end)
+
+    def _record(self, tail_end: int) -> Record:
+        work = self.work
         previous = work.previous
         return Record(
             sequence=previous.sequence + 1 if previous else 1,
@@ -166,6 +184,8 @@ class _Attempt:
 
     def finish(self, entry: Record, body: bytes) -> EditPlan:
         """The regions in their order."""
+        if not self.work.is_undoable:
+            return self._finish_bare(entry)
         regions = [_state(entry, self.body, body, Phase.HEAD)]
         self.tail.put(self.body, len(body), body, "record of the edit")
         regions += sorted(self.tail.pieces, key=lambda region: region.offset_bytes)
@@ -187,6 +207,16 @@ class _Attempt:
             notes,
         )
 
+    def _finish_bare(self, entry: Record) -> EditPlan:
+        """The same without the record: nothing can be taken back."""
+        regions = sorted(self.tail.pieces, key=lambda region: region.offset_bytes)
+        for step in entry.steps:
+            assert step.new is not None
+            regions.append(Region(step.offset_bytes, step.size_bytes, step.why, step.phase, step.new))
+        notes = (*self.work.notes, *dict.fromkeys(self.work.trees.notes))
+        sizes = entry.old_size_bytes, entry.new_size_bytes
+        return EditPlan(self.work.image.path, *sizes, tuple(regions), replace(entry, state="done"), notes)
+
     def _payload(self, offset: int, size: int) -> bytes:
         piece = next(piece for piece in self.tail.pieces if piece.offset_bytes == offset)
         assert isinstance(piece.source, bytes)
@@ -194,7 +224,7 @@ class _Attempt:
 
     def _overwrites(self) -> None:
         for change, offset, data in self.work.overwrites:
-            if not change.secret:
+            if not (change.secret and self.work.is_undoable):
                 self.draft.write(Phase.CONTENTS, offset, data, change.why)
                 continue
             whole = align_up(len(data), SECTOR)
@@ -213,10 +243,7 @@ class _Attempt:
                 if _IMPLANT in self.work.view(where, _APPLICATION_USE_BYTES):
                     blank = b" " * _APPLICATION_USE_BYTES
                     self.draft.write(Phase.PATCHES, where, blank, "implanted checksum (removed)")
-                    note = (
-                        "The checksum implanted in the image (isomd5sum) was removed, as it would be wrong: "
-                        "implantisomd5 makes a new one."
-                    )
+                    note = IMPLANT_REMOVED
                     self.work.notes = [*[n for n in self.work.notes if n != note], note]
 
     def _descriptors(self, patches: list[DescriptorPatch], tail_end: int) -> None:
@@ -251,10 +278,11 @@ def _patched(image: Image, changes: Sequence[Change]) -> Reader:
 
 def _take(work: _Work, change: Change, *, force: bool) -> None:
     if isinstance(change, Put):
-        file = NewFile(change.path, change.source, _source_size(change.source), change.mode)
-        work.boot.put(work.trees.main, work.trees.entry(work.trees.resolve(change.path)), file)
-        work.trees.put(change, file)
-        work.what.append(f"put {change.path}")
+        source = change.source if isinstance(change.source, bytes) else (change.source, 0)
+        _put(work, change, NewFile(change.path, source, _source_size(change.source), change.mode))
+    elif isinstance(change, Carry):
+        place = change.source, change.offset_bytes
+        _put(work, change, NewFile(change.path, place, change.size_bytes, change.mode, change.date))
     elif isinstance(change, Remove):
         entry = work.trees.entry(work.trees.resolve(change.path))
         removed = work.trees.remove(change)
@@ -271,6 +299,12 @@ def _take(work: _Work, change: Change, *, force: bool) -> None:
         work.label = change.label
         _label(work, is_joliet=False)
         work.what.append(f"label {change.label}")
+
+
+def _put(work: _Work, change: Put | Carry, file: NewFile) -> None:
+    work.boot.put(work.trees.main, work.trees.entry(work.trees.resolve(change.path)), file)
+    work.trees.put(change, file)
+    work.what.append(f"put {change.path}")
 
 
 def _overwrite(work: _Work, change: Overwrite) -> None:
