@@ -105,7 +105,9 @@ class Forest:
                 f"{change.path} is not in the image.", "mediakit inspect --files lists what is there."
             )
         known = self._known_folders(words)
-        place = (old.lba, old.size_bytes) if old.put is None else None
+        # folders lie elsewhere in every tree: they go by their names
+        is_file = old.kind == "file" and old.put is None
+        place = (old.lba, old.size_bytes) if is_file else None
         for grove in self.groves:
             folder = self._folder(grove.tree, words[:-1], known, make=False)
             match = self._match(grove.tree, folder, words[-1], place, old.put) if folder else None

@@ -9,6 +9,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
+from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso.biosboot import BootImage
 from mediakit.iso.facts import ImageFacts
 from mediakit.iso.image import Image
@@ -116,18 +117,19 @@ def _is_in(node: Node, changed: Sequence[Span]) -> bool:
 def _is_catalog(image: Image, node: Node) -> bool:
     """The boot catalog names places, which are others in the new image."""
     lba = image.descriptors.boot_catalog_lba
-    return lba is not None and node.extents[0].offset_bytes == lba * 2048
+    return lba is not None and any(extent.offset_bytes == lba * BLOCK for extent in node.extents)
 
 
 def _digest(image: Image, node: Node, is_loader: bool) -> bytes:
     """The digest of a file; a boot loader's without what it is told of its own place."""
     digest = hashlib.sha256()
     at = 0
-    for offset, size in node.extents:
-        for start in range(offset, offset + size, MIB):
-            data = image.read_at(start, min(MIB, offset + size - start))
+    for extent in node.extents:
+        for skip in range(0, extent.size_bytes, MIB):
+            size = min(MIB, extent.size_bytes - skip)
+            data = bytes(size) if extent.is_hole else image.read_at(extent.offset_bytes + skip, size)
             digest.update(_masked(data) if is_loader and not at else data)
-            at += len(data)
+            at += size
     return digest.digest()
 
 

@@ -8,7 +8,7 @@ plan is for a new file; nothing here writes.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -32,8 +32,6 @@ Span = tuple[int, int]
 """Start and end in bytes of the image."""
 _WIPE_BYTES = 4 * MIB
 _MARK = ".mediakit-folder"
-_FIRST_DATA_BYTES = 64 * SECTOR
-"""A partition that begins before this is the image itself: isohybrid's, or xorriso's with its offset."""
 
 
 def plan_rebase(image: Image) -> EditPlan | None:
@@ -237,8 +235,10 @@ def _live(image: Image) -> Iterator[Span]:
     if image.descriptors.boot_catalog_lba is not None:
         start = image.descriptors.boot_catalog_lba * BLOCK
         yield start, start + BLOCK
+    starts = sorted(start for _, node in image.tree.walk() for start, _ in spans(node))
     for part in partitions(*read_tables(image.reader, image.size_bytes)):
-        if part.start > _FIRST_DATA_BYTES:
+        # one with files in it is the image itself, not data beside it; but a file may be a partition
+        if bisect_right(starts, part.start) == bisect_left(starts, part.end):
             yield part.start, part.end
 
 

@@ -139,6 +139,17 @@ def test_many_and_long_names_fill_folders_and_continuations(isos: Isos, tmp_path
             assert keys == sorted(keys) and len(set(keys)) == len(names)
 
 
+@pytest.mark.parametrize("kind", ["isohybrid_gpt", "joliet_only"])
+def test_a_removed_folder_is_gone_from_every_tree(isos: Isos, tmp_path: Path, kind: str) -> None:
+    """One of the image and one that an edit made; with all that is in them."""
+    path = copied(isos, kind, tmp_path)
+    apply(path, edit.Put("/made/in/x.txt", b"x"))
+    apply(path, edit.Remove("/made"), edit.Remove("/deep"))
+    for option in ("", "-R", "-J"):
+        names = [name.lower() for name in judges.isoinfo_names(path, option)]
+        assert names and not [name for name in names if name.startswith(("/made", "/deep"))]
+
+
 def test_relocated_folders_stay_where_they_are(isos: Isos, tmp_path: Path) -> None:
     path = copied(isos, "isohybrid_tool", tmp_path)
     before = judges.xorriso_tree(path, tmp_path / "tree")
