@@ -192,3 +192,18 @@ def test_a_usb_bootable_disc_stays_one(tmp_path: Path, mediakit: Run) -> None:
     assert path.stat().st_size <= grown - MIB
     with iso.open_image(path) as image:
         assert image.facts().boot.bios_usb.ok and image.facts().volume_id == "NEW" and not history(image)
+
+
+@pytest.mark.parametrize("kind", ["el_torito", "uefi_only", "platforms"])
+def test_partitions_end_inside_a_compacted_image(kind: str, tmp_path: Path, mediakit: Run) -> None:
+    """isohybrid's cylinders: nothing but the boot equipment was edited."""
+    folder = tmp_path / "kinds"
+    folder.mkdir()
+    path, out = make.make(kind, folder), tmp_path / "out.iso"
+    assert mediakit("rewrite", path, "--in-place", "--usb-bootable")[0] == 0
+    assert mediakit("rewrite", path, "-o", out, "--compact")[0] == 0
+    with iso.open_image(out) as image:
+        record = image.facts().structures.mbr
+        assert record is not None and image.facts().boot == iso.open_image(path).facts().boot
+        ends = [(part.start_lba + part.sectors) * 512 for part in record.partitions]
+    assert max(ends) <= out.stat().st_size <= path.stat().st_size

@@ -17,6 +17,7 @@ from mediakit.iso.biosboot import BootImage
 from mediakit.iso.image import Image
 from mediakit.units import MIB, SECTOR
 
+_FULL = ("No space left", "exceeds free space on media")
 _REPLACED = ("efi_boot_part=", "appended_part_as=")
 _NUMBER = re.compile(r"Appended([1-8])")
 _JOLIET_SIGNS = 65
@@ -48,7 +49,8 @@ def write(image: Image, out: Path) -> None:
     try:
         run.run(_argv(image, out), timeout=300 + image.size_bytes // (4 * MIB))
     except run.ToolError as error:
-        if error.completed and "No space left" in error.completed.error_text:
+        said = error.completed.error_text if error.completed else ""
+        if any(words in said for words in _FULL):
             raise RefusedError(
                 f"{out.parent} is full.", "Make room, or write to another filesystem."
             ) from error

@@ -147,7 +147,8 @@ class _Attempt:
         blockers = tables.blockers() if has_new else ()
         for part in blockers:
             tables.move(part, part.start)
-        if self.tail.at == self.tail.start:
+        if self.tail.at == self.tail.start and not work.patches:
+            # in place and without a record: no table changes
             self._descriptors(patches, 0)
             self.growth = Growth(work.image.size_bytes, work.image.size_bytes)
             return self._record(0)

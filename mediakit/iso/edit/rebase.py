@@ -75,23 +75,11 @@ def wiped_bytes(plan: EditPlan) -> int:
 
 
 def _planned(base: Image, changes: Sequence[Change], edits: Sequence[Record]) -> EditPlan:
-    if any(isinstance(change, Put | Carry | Remove | SetVolumeId) for change in changes):
+    if changes:
         return make_plan(base, changes, now=edits[0].time, force=True, is_undoable=False)
     size = base.size_bytes
-    regions: list[Region] = []
-    for change in changes:
-        if isinstance(change, Patch):
-            regions.append(
-                Region(change.offset_bytes, len(change.data), change.why, Phase.PATCHES, change.data)
-            )
-        elif isinstance(change, Overwrite):
-            at = 0
-            for offset, extent in base.file(change.path).extents:
-                piece = change.data[at : at + extent]
-                regions.append(Region(offset, extent, change.why, Phase.CONTENTS, piece))
-                at += extent
     record = Record(0, edits[0].time, size, size, size, size, None, (), (), state="done")
-    return EditPlan(base.path, size, size, tuple(regions), record)
+    return EditPlan(base.path, size, size, (), record)
 
 
 @dataclass
