@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--usb-bootable", action="store_true", help="what an image that boots from disc only needs for USB")
     add("--sign", type=Path, metavar="KEY", help="minisign secret key, signs the list of what is custom")
     add("--by", default="", metavar="NAME", help="who customised it, as inspect shows it")
-    add("--compact", action="store_true", help="write it all anew: no dead space, no undo history")
+    add("--compact", action="store_true", help="no dead space, no undo history, nothing of what was replaced")
     add("--undo", action="store_true", help="take the last edit back")
     add("--dry-run", action="store_true", help="only print what would be written")
     add("--force", action="store_true", help="also what breaks a way to boot, or the maker's signature")
@@ -77,7 +77,7 @@ def _rewrite(arguments: argparse.Namespace, job: Job, observer: Observer) -> Out
     request = _request(arguments)
     _check_usage(arguments, request)
     if arguments.dry_run:
-        return rewrite.dry_run(path, request)
+        return rewrite.dry_run(path, request, compact=arguments.compact)
     if not arguments.in_place:
         if arguments.undo:
             return rewrite.undo_into(path, arguments.output, job=job)

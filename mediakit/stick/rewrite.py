@@ -72,10 +72,11 @@ class Job:
     cancel: Cancel = field(default_factory=Cancel)
 
 
-def dry_run(path: Path, request: Request) -> Outcome:
+def dry_run(path: Path, request: Request, *, compact: bool = False) -> Outcome:
     """What ``request`` would write, without writing."""
     with iso.open_image(path) as image:
         plan, notes = _plan(image, request)
+        notes += ["Then the whole image would be compacted into a new file."] if compact else []
         return replace(_outcome(path, plan, notes), result=PLANNED if plan else ALREADY)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from mediakit import run
-from mediakit.errors import MediakitError, MissingToolError, RefusedError
+from mediakit.errors import FormatError, MediakitError, MissingToolError, RefusedError, UsageError
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit import anew, rebase
 from mediakit.iso.edit.apply import write_new
@@ -25,6 +25,7 @@ from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
 from mediakit.iso.edit.plan import IMPLANT_REMOVED
 from mediakit.iso.edit.restamp import restamp
+from mediakit.iso.edit.survey import survey
 from mediakit.iso.edit.undo import newest_record
 from mediakit.iso.image import Image, open_image
 from mediakit.plain import dataclass
@@ -98,11 +99,14 @@ class _Job:
 
     def best(self, image: Image, *, force: bool) -> Compacted:
         """Rebased where that is as small; else anew, where nothing is lost by it; else rebased as well."""
-        plan = None
-        with suppress(RefusedError):  # what cannot be taken back can still be written anew
+        plan, hint = None, ""
+        try:
             plan = rebase.plan_rebase(image)
-        if plan is not None and rebase.wiped_bytes(plan) <= _WORTH_BYTES:
-            return Compacted("rebased", self.rebase(image, plan))
+            if plan is not None and rebase.wiped_bytes(plan) <= _WORTH_BYTES:
+                return Compacted("rebased", self.rebase(image, plan))
+        except (RefusedError, UsageError, FormatError) as error:
+            # what cannot be taken back and made as one can still be written anew
+            plan, hint = None, f"Nor can its edits be made as one: {error.message}"
         lost = next(anew.losses(image), "")
         notes: list[str] = []
         why: MediakitError | None = RefusedError(lost, _KEEP) if lost else self._anew(image, notes)
@@ -114,9 +118,7 @@ class _Job:
             return Compacted("rebased", (why.message, kept, *self.rebase(image, plan)))
         if force and self.out.exists():
             return Compacted("anew", (why.message,))
-        if isinstance(why, RefusedError) and newest_record(image.reader, image.size_bytes) is None:
-            raise RefusedError(why.message, _UNEDITED)
-        raise why
+        raise RefusedError(why.message, hint or _UNEDITED) if isinstance(why, RefusedError) else why
 
     def rebase(self, image: Image, plan: EditPlan) -> tuple[str, ...]:
         """Write the image without its history; remarks on it."""
@@ -150,6 +152,10 @@ class _Job:
         with open_image(self.out) as new:
             problem = next(differences(image, new, self.observer, self.cancel), None)
             notes += remarks(image, new)
+        try:
+            survey(image, image.reader, None)
+        except RefusedError as error:  # bytes behind it that may be somebody's
+            notes.append(f"{error.message} They were left out.")
         if problem is None:
             _flush(self.out)
             return None

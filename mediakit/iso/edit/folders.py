@@ -190,7 +190,7 @@ class EditTree:
             raise RefusedError(
                 f"The folder “{logical.path}/{entry.name}” was relocated in a way that is not known: "
                 "nothing in it can be changed in place.",
-                "Use --compact, which writes the image anew.",
+                "Write the image anew first: mediakit rewrite --compact, once more if it carries edits.",
             )
         place = self.child(self.root, holder)
         real = next((e for e in self.load(place) if e.kind == "relocated" and e.lba == lba), None)

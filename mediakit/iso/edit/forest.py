@@ -24,7 +24,7 @@ MAX_LINKS = 16
 _RELOCATED = (
     "The folder “{}” lies so deep that it is stored elsewhere (Rock Ridge relocation): it cannot be removed."
 )
-_WHOLE = "Use --compact, which writes the image anew."
+_ANEW = "Write the image anew first: mediakit rewrite --compact, once more if it carries edits."
 
 
 @dataclass
@@ -179,7 +179,8 @@ class Forest:
         folder.mark()
         if old is not None and old.rock.uncompressed_bytes is not None:
             raise RefusedError(
-                f"{file.path} is compressed in the image (zisofs): it cannot be replaced.", _WHOLE
+                f"{file.path} is compressed in the image (zisofs): it cannot be replaced.",
+                "Remove it too (--remove): then it is put as a new file.",
             )
         if old is not None and old.kind == "file" and not old.raws[0][26] and not old.raws[0][27]:
             use = tree.use_start(old.raws[0])
@@ -260,7 +261,7 @@ class Forest:
         if entry.kind != "directory":
             return
         if entry.rock.child_lba is not None:
-            raise RefusedError(_RELOCATED.format(entry.name), _WHOLE)
+            raise RefusedError(_RELOCATED.format(entry.name), _ANEW)
         below = [tree.child(folder, entry)]
         seen: set[int] = set()
         while below:
@@ -270,11 +271,11 @@ class Forest:
             seen.add(here.lba)
             for inner in tree.load(here):
                 if inner.rock.child_lba is not None:
-                    raise RefusedError(_RELOCATED.format(inner.name), _WHOLE)
+                    raise RefusedError(_RELOCATED.format(inner.name), _ANEW)
                 if inner.kind == "directory":
                     below.append(tree.child(here, inner))
                 elif inner.kind == "relocated":
-                    raise RefusedError("The folder of relocated folders cannot be removed.", _WHOLE)
+                    raise RefusedError("The folder of relocated folders cannot be removed.", _ANEW)
 
 
 def plant(reader: Reader, size_bytes: int, sets: tuple[VolumeSet, ...], date: bytes) -> Forest:
@@ -296,7 +297,7 @@ def plant(reader: Reader, size_bytes: int, sets: tuple[VolumeSet, ...], date: by
             if volume.kind == "supplementary":
                 raise RefusedError(
                     "The image has an additional tree of an unknown kind: it would not be kept right.",
-                    _WHOLE,
+                    "Write the image anew with the program that made it.",
                 )
             groves.append(Grove(EditTree(reader, size_bytes, volume_set.base, volume), [volume]))
     order = [g.tree for g in groves if g.tree.base == 0]

@@ -88,9 +88,7 @@ def unique_iso_identifier(name: str, is_folder: bool, style: Style, taken: Taken
         if plain_name(found) not in taken.names:
             taken.next_numbers[series] = number + 1
             return found
-    raise RefusedError(
-        f"The folder has too many files whose names begin like “{name}”.", "Use another name, or --compact."
-    )
+    raise RefusedError(f"The folder has too many files whose names begin like “{name}”.", "Use another name.")
 
 
 def joliet_identifier(name: str, style: Style) -> bytes:

@@ -254,8 +254,9 @@ def _without(wanted: Iterable[Span], taken: Sequence[Span]) -> Iterator[Span]:
             yield free, end
 
 
-def _shape(node: Node | None) -> tuple[str, str] | None:
-    return None if node is None else (node.kind, node.target)
+def _shape(node: Node | None) -> tuple[str, str, bool] | None:
+    """What no replacing of contents changes."""
+    return None if node is None else (node.kind, node.target, node.is_zisofs)
 
 
 def _has_parent(path: str, paths: set[str]) -> bool:

@@ -24,7 +24,7 @@ _GEOMETRIES = ((64, 32), (255, 63), (128, 32), (128, 63), (16, 63), (240, 63), (
 _MBR_ENTRIES, _ENTRY_BYTES = 446, 16
 _APPLE_BLOCKS = (512, 2048)
 MAX_MOVED_BYTES = 64 << 20
-_COMPACT = "Use --compact, which writes the image anew."
+_MAKER = "Add the files with the program that made the image."
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Tables:
             raise RefusedError(
                 "A partition of the image is used by itself, and a large one lies directly behind it: "
                 "what is appended would be out of its reach.",
-                _COMPACT,
+                _MAKER,
             )
         return tuple(found)
 

@@ -230,3 +230,35 @@ def test_an_implanted_checksum_is_made_anew(isos: Isos, tmp_path: Path, room_byt
     data = out.read_bytes()
     run.run(["implantisomd5", "--force", "--supported-iso", out], timeout=30)
     assert out.read_bytes() == data and b"RHLISOSTATUS=1" in data[:40000]
+
+
+def test_a_compressed_file_that_was_replaced_stays_so(isos: Isos, tmp_path: Path) -> None:
+    path, out = copied(isos, "zisofs", tmp_path), tmp_path / "out.iso"
+    apply(path, edit.Remove("/numbers.txt"), edit.Put("/numbers.txt", b"plain"))
+    assert compact(path, out).way == "rebased"
+    assert names(out) == names(path)
+    with iso.open_image(out) as image:
+        assert image.read("/numbers.txt") == b"plain" and image.read("/sub/zeros.bin")[-3:] == b"end"
+
+
+def test_what_something_else_changed_is_written_anew(isos: Isos, tmp_path: Path) -> None:
+    """The edits cannot be taken back then; they need not be."""
+    path, out = copied(isos, "isohybrid_gpt", tmp_path), tmp_path / "out.iso"
+    apply(path, edit.Put("/added", SECRET), edit.SetVolumeId("OTHER"))
+    apply(path, edit.Put("/added", b"added"))
+    with path.open("r+b") as file:
+        file.seek(16 * 2048 + 40)
+        file.write(b"ANOTHER ")
+    assert compact(path, out).way == "anew"
+    assert names(out)["rockridge"].keys() == names(path)["rockridge"].keys()
+    assert b"ANOTHER" in out.read_bytes() and SECRET not in out.read_bytes()
+
+
+def test_bytes_behind_the_image_are_not_carried_over(isos: Isos, tmp_path: Path) -> None:
+    path, out = copied(isos, "data_only", tmp_path), tmp_path / "out.iso"
+    with path.open("ab") as file:
+        file.write(SECRET.ljust(8 * MIB))
+    with iso.open_image(path) as image, pytest.raises(RefusedError, match="no table names"):
+        edit.make_plan(image, [edit.Put("/x", b"x")], now=0)
+    assert "They were left out." in compact(path, out).notes[-1]
+    assert SECRET not in out.read_bytes() and out.stat().st_size < 2 * MIB
