@@ -66,13 +66,15 @@ def compact(
     """
     job = _Job(out, approve, observer, cancel or Cancel())
     with open_image(source) as image:
-        newest = newest_record(image.reader, image.size_bytes)
+        newest = None
+        with suppress(FormatError):  # a damaged record is no reason not to write the image anew
+            newest = newest_record(image.reader, image.size_bytes)
         if newest is not None and newest.state != "done":
             raise RefusedError(
                 "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
             )
         field = implanted_field(image.reader)
-        with suppress(RefusedError):
+        with suppress(RefusedError, FormatError):
             field = field or implanted_field(rebase.unedited(image).read)
         try:
             if keeps_places:

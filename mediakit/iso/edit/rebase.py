@@ -31,6 +31,8 @@ from mediakit.units import MIB, SECTOR, align_up
 Span = tuple[int, int]
 """Start and end in bytes of the image."""
 _WIPE_BYTES = 4 * MIB
+_LAST_SECOND = 1 << 33
+"""In 2242; a directory record ends before (ECMA-119 §9.1.5)."""
 _MARK = ".mediakit-folder"
 
 
@@ -48,7 +50,7 @@ def plan_rebase(image: Image) -> EditPlan | None:
     back = [Region(at, len(data), "as before the edits", 0, data) for at, data in under.runs()]
     plan = _planned(base, changes, edits)
     planned = planned_image(base, plan)
-    live = merged(_live(planned))
+    live = merged([*_live(planned), *_unknown_boot(base)])
     tails = [
         (edit.head, min(edit.tail_end, base.size_bytes)) for edit in edits if edit.head < base.size_bytes
     ]
@@ -76,7 +78,8 @@ def wiped_bytes(plan: EditPlan) -> int:
 
 def _planned(base: Image, changes: Sequence[Change], edits: Sequence[Record]) -> EditPlan:
     if changes:
-        return make_plan(base, changes, now=edits[0].time, force=True, is_undoable=False)
+        now = min(edits[0].time, _LAST_SECOND)
+        return make_plan(base, changes, now=now, force=True, is_undoable=False)
     size = base.size_bytes
     record = Record(0, edits[0].time, size, size, size, size, None, (), (), state="done")
     return EditPlan(base.path, size, size, (), record)
@@ -92,7 +95,8 @@ class _Difference:
 
     def changes(self) -> list[Change]:
         old, new = dict(self.base.tree.walk()), dict(self.image.tree.walk())
-        found: list[Change] = [*self._patches(), *self._moved()]
+        starts = {start for node in old.values() for start, _ in spans(node)}
+        found: list[Change] = [*self._patches(starts)]
         label = self.image.descriptors.volumes[0].volume_id
         if label != self.base.descriptors.volumes[0].volume_id:
             found.append(SetVolumeId(label))
@@ -128,55 +132,47 @@ class _Difference:
         yield Carry(path, self.image.path, start, node.size_bytes, mode, node.records[0].recorded)
 
     def _rooms(self) -> list[Span]:
-        """Where edits changed contents in place, but for the boot catalog."""
+        """Where edits changed contents in place."""
         return [
             (step.offset_bytes, step.offset_bytes + step.size_bytes)
             for step in self._steps(Phase.CONTENTS)
             if step.offset_bytes < self.base.size_bytes
         ]
 
-    def _patches(self) -> list[Patch]:
-        """Boot structures that edits changed, without what other parts of those edits changed in them."""
-        patched = SketchMedium(self.base.reader, self.base.size_bytes)
-        whys: dict[int, str] = {}
-        for step in self._steps(Phase.PATCHES):
-            if step.old is None or step.new is None:
-                continue
-            for at in range(0, step.size_bytes, SECTOR):
-                where = step.offset_bytes + at
-                if where + SECTOR <= patched.size_bytes:
-                    was, wanted = step.old[at : at + SECTOR], step.new[at : at + SECTOR]
-                    now = patched.read(where, SECTOR)
-                    masked = bytes(w if w != o else n for w, o, n in zip(wanted, was, now, strict=True))
-                    patched.write(where, masked)
-                    whys.setdefault(where, step.why)
-        return [Patch(at, data, whys[at]) for at, data in patched.runs()]
+    def _patches(self, starts: set[int]) -> list[Patch]:
+        """Boot structures that edits changed, without what other parts of those edits changed in them.
 
-    def _moved(self) -> list[Patch]:
-        """Edits inside a partition that an edit had moved to make room: at the place it had before."""
-        places = {
-            (part.table, part.index): part
-            for part in partitions(*read_tables(self.image.reader, self.image.size_bytes))
-        }
-        found: list[Patch] = []
+        ``starts``: where files of the original begin.
+        """
+        patched = SketchMedium(self.base.reader, self.base.size_bytes)
+        for step in self._steps(Phase.PATCHES):
+            end = step.offset_bytes + step.size_bytes
+            if step.old is not None and step.new is not None and end <= patched.size_bytes:
+                now = patched.read(step.offset_bytes, step.size_bytes)
+                masked = bytes(w if w != o else n for w, o, n in zip(step.new, step.old, now, strict=True))
+                patched.write(step.offset_bytes, masked)
+        self._moved(patched, starts)
+        return [Patch(at, data, "boot structure that was edited") for at, data in patched.runs()]
+
+    def _moved(self, patched: SketchMedium, starts: set[int]) -> None:
+        """Edits inside a partition that an edit had moved to make room: at the place it had before.
+
+        One that is a file too was replaced with that.
+        """
+        tables = read_tables(self.image.reader, self.image.size_bytes)
+        places = {(part.table, part.index): part for part in partitions(*tables)}
         for old in partitions(*read_tables(self.base.reader, self.base.size_bytes)):
             new = places.get((old.table, old.index))
             size = old.end - old.start
-            if new is None or new.start == old.start or new.end - new.start != size:
+            if new is None or new.start == old.start or new.end - new.start != size or old.start in starts:
                 continue
             if old.end > self.base.size_bytes or new.end > self.image.size_bytes:
                 continue
-            for at in range(0, size, MIB):
-                length = min(MIB, size - at)
-                was, now = (
-                    self.base.read_at(old.start + at, length),
-                    self.image.read_at(new.start + at, length),
-                )
-                for sector in range(0, length, SECTOR) if was != now else ():
-                    data = now[sector : sector + SECTOR]
-                    if data != was[sector : sector + SECTOR]:
-                        found.append(Patch(old.start + at + sector, data, "partition that had been moved"))
-        return found
+            for at in range(0, size, SECTOR * 128):
+                length = min(SECTOR * 128, size - at)
+                now = self.image.read_at(new.start + at, length)
+                if now != patched.read(old.start + at, length):
+                    patched.write(old.start + at, now)
 
     def _steps(self, phase: Phase) -> Iterator[Step]:
         """The steps of a phase, the oldest edit first."""
@@ -228,6 +224,13 @@ def _live(image: Image) -> Iterator[Span]:
         # one with files in it is the image itself, not data beside it; but a file may be a partition
         if bisect_right(starts, part.start) == bisect_left(starts, part.end):
             yield part.start, part.end
+
+
+def _unknown_boot(base: Image) -> Iterator[Span]:
+    """The boot images of the original, where boot code that nobody knows may start them by their places."""
+    if base.facts().structures.mbr_kind == "other":
+        for boot in base.facts().boot_images:
+            yield boot.offset_bytes, boot.offset_bytes + align_up(boot.size_bytes, BLOCK)
 
 
 def merged(found: Iterable[Span]) -> list[Span]:
