@@ -174,7 +174,7 @@ def describe(outcome: Outcome) -> str:
             if outcome.output
             else f"{outcome.path}: it is so already, nothing was written."
         ),
-        "compacted": lambda: f"{outcome.output or outcome.path}: written anew, {size}.",
+        "compacted": lambda: f"{outcome.output or outcome.path}: compacted, {size}.",
         "planned": lambda: f"{outcome.path}: {size} in {len(outcome.regions)} places would be written.",
         "undone": lambda: f"{outcome.output or outcome.path}: the last edit was taken back.",
     }

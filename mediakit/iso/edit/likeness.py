@@ -142,7 +142,9 @@ def _masked(data: bytes) -> bytes:
 
 
 def remarks(old: Image, new: Image) -> Iterator[str]:
-    """What is other, and no reason to refuse: names in the trees that few people look at."""
+    """What is other, and no reason to refuse: sessions, and names in the trees that few people look at."""
+    if old.sessions.are_several:
+        yield "Its sessions became one, with the files that were shown so far."
     for tree in old.trees:
         other = next((found for found in new.trees if found.kind == tree.kind), None)
         if other is None or tree.kind == old.tree.kind:

@@ -183,7 +183,8 @@ def test_what_would_be_lost_is_named_with_a_way_forward(isos: Isos, tmp_path: Pa
 
 def test_several_sessions_become_one(isos: Isos, tmp_path: Path) -> None:
     out = tmp_path / "out.iso"
-    assert compact(isos("multi_session"), out).way == "anew"
+    done = compact(isos("multi_session"), out)
+    assert done.way == "anew" and "became one" in done.notes[0]
     assert judges.xorriso_tree(out, tmp_path / "a") == judges.xorriso_tree(
         isos("multi_session"), tmp_path / "b"
     )
