@@ -38,9 +38,10 @@ class Phase(IntEnum):
 
 @dataclass
 class Tail:
-    """The space behind the image, given out block by block."""
+    """The space behind the image, given out block by block; ``holes`` (start, end) in it are for contents."""
 
     start: int
+    holes: list[tuple[int, int]] = field(default_factory=list)
     pieces: list[Region] = field(default_factory=list)
     at: int = 0
 
@@ -52,6 +53,15 @@ class Tail:
         offset = self.at
         self.at += align_up(size_bytes, BLOCK)
         return offset
+
+    def place(self, size_bytes: int) -> int:
+        """The offset of new whole blocks, in the first hole that has them."""
+        size = align_up(size_bytes, BLOCK)
+        for number, (start, end) in enumerate(self.holes):
+            if 0 < size <= end - start:
+                self.holes[number] = (start + size, end)
+                return start
+        return self.reserve(size_bytes)
 
     def put(self, offset: int, size_bytes: int, source: Source, why: str, phase: int = Phase.TAIL) -> None:
         """Say what goes to reserved blocks; bytes are padded to whole blocks."""

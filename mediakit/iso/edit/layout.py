@@ -6,7 +6,7 @@ the same forest again gives it new places.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from mediakit.errors import FormatError
 from mediakit.formats import iso9660_build as build
@@ -27,10 +27,19 @@ class Layout:
     draft: Draft
     tail: Tail
 
-    def files(self, forest: Forest, contents: Callable[[int, NewFile], bytes | None]) -> None:
-        """Places for all new contents; ``contents`` gives the bytes where they are not the source's own."""
+    def files(
+        self,
+        forest: Forest,
+        contents: Callable[[int, NewFile], bytes | None],
+        behind: Collection[NewFile] = (),
+    ) -> None:
+        """Places for all new contents; ``contents`` gives the bytes where they are not the source's own.
+
+        Those of ``behind`` go into no hole.
+        """
         for file in forest.files:
-            offset = self.tail.reserve(file.size_bytes)
+            room = self.tail.reserve if file in behind else self.tail.place
+            offset = room(file.size_bytes)
             file.extents = _extents(offset, file.size_bytes)
             changed = contents(offset, file)
             source = file.source if changed is None else changed

@@ -50,11 +50,13 @@ def make_plan(
     force: bool = False,
     end_limit_bytes: int | None = None,
     is_undoable: bool = True,
+    holes: Sequence[tuple[int, int]] = (),
 ) -> EditPlan:
     """Plan ``changes``, applied one after the other; ``now`` (seconds) dates what is new.
 
     ``end_limit_bytes``: what an edit of a stick must not reach. Without ``is_undoable`` no record is left
-    behind: for a new file, never in place. RefusedError says why an edit cannot be made
+    behind, and contents may go into ``holes`` (start, end; whole blocks): for a new file, never in place.
+    RefusedError says why an edit cannot be made
     without breaking something; ``force`` lets boot routes break, never trees.
     """
     if not changes:
@@ -65,7 +67,7 @@ def make_plan(
         raise RefusedError(
             "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
         )
-    work = _Work(image, _patched(image, changes), now, previous, is_undoable)
+    work = _Work(image, _patched(image, changes), now, previous, is_undoable, holes)
     work.space = survey(image, work.view, end_limit_bytes)
     work.trees = forest.plant(image.reader, image.size_bytes, work.space.sets, record_date(now))
     for change in changes:
@@ -85,6 +87,7 @@ class _Work:
     now: int
     previous: Record | None
     is_undoable: bool
+    holes: Sequence[tuple[int, int]]
     space: Survey = field(init=False)
     trees: Forest = field(init=False)
     overwrites: list[tuple[Overwrite, int, bytes]] = field(default_factory=list)
@@ -115,7 +118,7 @@ class _Attempt:
     def __init__(self, work: _Work, body_bytes: int) -> None:
         self.work = work
         self.draft = Draft(work.image.reader)
-        self.tail = Tail(work.space.tail_start)
+        self.tail = Tail(work.space.tail_start, list(work.holes))
         self.head = self.body = self.tail.start
         if work.is_undoable:
             self.head = self.tail.reserve(BLOCK)
@@ -139,7 +142,7 @@ class _Attempt:
         }
         work.trees.files = [file for file in work.trees.files if file in live]
         layout = Layout(self.draft, self.tail)
-        layout.files(work.trees, work.boot.contents)
+        layout.files(work.trees, work.boot.contents, [file for _, file in work.boot.replaced])
         patches = [layout.grove(grove) for grove in work.trees.groves]
         work.boot.plan(self.draft)
         tables = Tables(work.space, work.view, work.boot.moves())

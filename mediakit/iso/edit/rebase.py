@@ -2,8 +2,8 @@
 all that the edits changed put in as one.
 
 Everything in the original stays where it is, for what names places (signed areas, boot code, Apple maps).
-The history goes, and so do the bytes of files that were replaced or removed: zeros stand in their places. The
-plan is for a new file; nothing here writes.
+The history goes, and so do the bytes of files that were replaced or removed: what is new lies in their
+places, where it fits, or zeros. The plan is for a new file; nothing here writes.
 """
 
 from __future__ import annotations
@@ -49,8 +49,11 @@ def plan_rebase(image: Image) -> EditPlan | None:
     changes = _Difference(base, image, edits).changes()
     back = [Region(at, len(data), "as before the edits", 0, data) for at, data in under.runs()]
     plan = _planned(base, changes, edits)
-    planned = planned_image(base, plan)
-    live = merged([*_live(planned), *_unknown_boot(base)])
+    live = _all_live(base, plan)
+    holes = list(_without(merged(_gone(base, changes)), live))
+    if holes and any(isinstance(change, Carry) for change in changes):
+        plan = _planned(base, changes, edits, holes)
+        live = _all_live(base, plan)
     tails = [
         (edit.head, min(edit.tail_end, base.size_bytes)) for edit in edits if edit.head < base.size_bytes
     ]
@@ -76,10 +79,16 @@ def wiped_bytes(plan: EditPlan) -> int:
     return sum(region.size_bytes for region in plan.regions if region.phase == Phase.WIPE)
 
 
-def _planned(base: Image, changes: Sequence[Change], edits: Sequence[Record]) -> EditPlan:
+def _all_live(base: Image, plan: EditPlan) -> list[Span]:
+    return merged([*_live(planned_image(base, plan)), *_unknown_boot(base)])
+
+
+def _planned(
+    base: Image, changes: Sequence[Change], edits: Sequence[Record], holes: Sequence[Span] = ()
+) -> EditPlan:
     if changes:
         now = min(edits[0].time, _LAST_SECOND)
-        return make_plan(base, changes, now=now, force=True, is_undoable=False)
+        return make_plan(base, changes, now=now, force=True, is_undoable=False, holes=holes)
     size = base.size_bytes
     record = Record(0, edits[0].time, size, size, size, size, None, (), (), state="done")
     return EditPlan(base.path, size, size, (), record)

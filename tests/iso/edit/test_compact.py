@@ -263,3 +263,18 @@ def test_bytes_behind_the_image_are_not_carried_over(isos: Isos, tmp_path: Path)
         edit.make_plan(image, [edit.Put("/x", b"x")], now=0)
     assert "They were left out." in compact(path, out).notes[-1]
     assert SECRET not in out.read_bytes() and out.stat().st_size < 2 * MIB
+
+
+def test_new_contents_take_the_places_of_old_ones(isos: Isos, tmp_path: Path) -> None:
+    """However often an image is edited and compacted, it does not grow by what was replaced."""
+    path, out = copied(isos, "grub_gpt", tmp_path), tmp_path / "out.iso"
+    sizes = []
+    for number in range(4):
+        apply(
+            path, edit.Put("/logo", bytes([number + 1]) * 400_000), edit.Put("/text", b"%d" % number * 9000)
+        )
+        assert compact(path, out).way == "rebased"
+        sizes.append(out.stat().st_size)
+        assert names(out) == names(path)
+        shutil.move(out, path)
+    assert sizes[3] - sizes[0] < 400_000 and bytes([1]) * 2048 not in path.read_bytes()
