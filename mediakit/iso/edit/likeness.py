@@ -6,11 +6,12 @@ Looks at both through the readers that everybody uses, and says what differs. Ne
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from mediakit.formats.iso9660 import BLOCK
+from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
 from mediakit.iso.biosboot import BootImage
+from mediakit.iso.edit.survey import Part, partitions, read_tables
 from mediakit.iso.facts import ImageFacts
 from mediakit.iso.image import Image
 from mediakit.iso.tree import Node
@@ -18,6 +19,7 @@ from mediakit.progress import Cancel, Event, Observer
 from mediakit.units import MIB
 
 Span = tuple[int, int]
+_FILLER = "Gap"
 _TABLE = (8, 64)
 _GRUB2_POINTER = (2548, 2556)
 
@@ -31,6 +33,7 @@ def differences(
     read then is what lies in the same place in both.
     """
     yield from _boot(old, new)
+    yield from _beside(old, new, changed)
     yield from _files(old, new, observer, cancel, changed)
 
 
@@ -58,7 +61,7 @@ def _partitions(facts: ImageFacts) -> list[tuple[object, ...]]:
     mbr, gpt = facts.structures.mbr, facts.structures.gpt.primary
     found: list[tuple[object, ...]] = [(p.index, p.type, p.active) for p in mbr.partitions] if mbr else []
     parts = gpt.partitions if gpt else ()
-    return found + [(p.index, p.type_guid, p.guid, p.name) for p in parts if not p.name.startswith("Gap")]
+    return found + [(p.index, p.type_guid, p.guid, p.name) for p in parts if not p.name.startswith(_FILLER)]
 
 
 def _boot_images(before: tuple[BootImage, ...], after: tuple[BootImage, ...]) -> Iterator[str]:
@@ -76,10 +79,49 @@ def _boot_images(before: tuple[BootImage, ...], after: tuple[BootImage, ...]) ->
             yield f"{old.name} would not know where it lies."
 
 
+def _beside(old: Image, new: Image, changed: Sequence[Span] | None) -> Iterator[str]:
+    """Partitions that hold no files of the tree: EFI images that are appended, data behind the image."""
+    places = {(part.table, part.index): part.start for part in data_partitions(new)}
+    for part in data_partitions(old):
+        start, size = places.get((part.table, part.index)), part.end - part.start
+        if part.end > old.size_bytes or part.name.startswith(_FILLER):
+            continue
+        if start is None or start + size > new.size_bytes:
+            yield f"its partition {part.index} would lie elsewhere."
+            continue
+        is_kept = start == part.start and changed is not None
+        if is_kept and not _touches(part.start, part.end, changed or ()):
+            continue
+        for at in range(0, size, MIB):
+            length = min(MIB, size - at)
+            if old.read_at(part.start + at, length) != new.read_at(start + at, length):
+                yield f"its partition {part.index} would have other content."
+                break
+
+
+def data_partitions(image: Image) -> list[Part]:
+    """The partitions in which no file of the tree lies, but for one that is the partition."""
+    starts = sorted(
+        extent.offset_bytes
+        for _, node in image.tree.walk()
+        if node.kind == "file"
+        for extent in node.extents
+        if extent.size_bytes
+    )
+    parts = partitions(*read_tables(image.reader, image.size_bytes))
+    # xorriso makes one of the first sector to carry the active flag
+    return [
+        part
+        for part in parts
+        if part.start >= FIRST_DESCRIPTOR * BLOCK
+        and bisect_right(starts, part.start) == bisect_left(starts, part.end)
+    ]
+
+
 def _files(
     old: Image, new: Image, observer: Observer, cancel: Cancel, changed: Sequence[Span] | None
 ) -> Iterator[str]:
-    """Every path, kind, permission, time and content of the old tree, in the new one."""
+    """Every path, kind, permission and content of the old tree, in the new one."""
     loaders = {boot.path for boot in old.facts().boot_images if boot.entry.is_bios}
     found = dict(new.tree.walk())
     done = 0
@@ -107,11 +149,12 @@ def _files(
 
 
 def _is_in(node: Node, changed: Sequence[Span]) -> bool:
-    for offset, size in node.extents:
-        at = bisect_right(changed, offset, key=lambda span: span[1])
-        if at < len(changed) and changed[at][0] < offset + size:
-            return True
-    return False
+    return any(_touches(offset, offset + size, changed) for offset, size in node.extents)
+
+
+def _touches(start: int, end: int, changed: Sequence[Span]) -> bool:
+    at = bisect_right(changed, start, key=lambda span: span[1])
+    return at < len(changed) and changed[at][0] < end
 
 
 def _is_catalog(image: Image, node: Node) -> bool:

@@ -8,7 +8,7 @@ places, where it fits, or zeros. The plan is for a new file; nothing here writes
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from mediakit.errors import RefusedError
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso.edit.changes import Carry, Change, Overwrite, Patch, Put, Remove, SetVolumeId
 from mediakit.iso.edit.draft import Phase
+from mediakit.iso.edit.likeness import data_partitions
 from mediakit.iso.edit.medium import SketchMedium
 from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import planned_image
@@ -228,11 +229,8 @@ def _live(image: Image) -> Iterator[Span]:
     if image.descriptors.boot_catalog_lba is not None:
         start = image.descriptors.boot_catalog_lba * BLOCK
         yield start, start + BLOCK
-    starts = sorted(start for _, node in image.tree.walk() for start, _ in spans(node))
-    for part in partitions(*read_tables(image.reader, image.size_bytes)):
-        # one with files in it is the image itself, not data beside it; but a file may be a partition
-        if bisect_right(starts, part.start) == bisect_left(starts, part.end):
-            yield part.start, part.end
+    for part in data_partitions(image):
+        yield part.start, part.end
 
 
 def _unknown_boot(base: Image) -> Iterator[Span]:

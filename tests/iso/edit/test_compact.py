@@ -203,6 +203,21 @@ def test_a_worse_image_is_never_kept(isos: Isos, tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "out.iso").exists()
 
 
+def test_a_worse_partition_is_never_kept(isos: Isos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An appended EFI image is no file: a byte of it that is another is seen all the same."""
+
+    def spoilt(image: iso.Image, out: Path) -> None:
+        shutil.copy(image.path, out)
+        (boot,) = (boot for boot in image.facts().boot_images if boot.entry.is_efi)
+        with out.open("r+b") as file:
+            file.seek(boot.offset_bytes + boot.size_bytes - 512)
+            file.write(b"spoilt")
+
+    monkeypatch.setattr(anew, "write", spoilt)
+    with pytest.raises(RefusedError, match="partition 2 would have other content"):
+        compact(isos("grub_gpt"), tmp_path / "out.iso")
+
+
 def test_an_edit_that_was_cut_off_comes_first(isos: Isos, tmp_path: Path) -> None:
     path = copied(isos, "data_only", tmp_path)
     with iso.open_image(path) as image:
