@@ -17,7 +17,7 @@ from mediakit.progress import Cancel, Event, Observer
 
 _FIELD = FIRST_DESCRIPTOR * BLOCK + 883
 _FIELD_BYTES = 512
-_MARK = b"ISO MD5SUM"
+MARK = b"ISO MD5SUM"
 _SKIP_BLOCKS = 15
 _FRAGMENTS = 20
 _SIGNS = 60 // _FRAGMENTS
@@ -27,7 +27,7 @@ _BUFFER_BYTES = 32768
 def implanted_field(reader: Reader) -> bytes:
     """The field of an image that carries such a sum, right or wrong; empty for others."""
     field = reader(_FIELD, _FIELD_BYTES)
-    return field if _MARK in field else b""
+    return field if MARK in field else b""
 
 
 def implant(path: Path, observer: Observer, cancel: Cancel, status: bytes = b"") -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mediakit.formats import gpt
 from mediakit.formats.gpt import Gpt
 from mediakit.formats.iso9660 import BLOCK
+from mediakit.iso.edit.implant import MARK
 from mediakit.iso.edit.medium import FileMedium
 from mediakit.iso.edit.survey import Part, partitions, read_tables, volume_sets
 from mediakit.iso.image import Image
@@ -23,7 +24,6 @@ _NAMING = ((8, 40), (190, 881), (883, 1395))
 _ENTRY_NAMING = ((0, 32), (48, 128))
 """Type and GUID; attributes and name."""
 _DISK_ID = (440, 444)
-IMPLANT = b"ISO MD5SUM"
 
 
 def restamp(old: Image, out: Path) -> None:
@@ -76,7 +76,7 @@ def _descriptors(old: Image, medium: FileMedium) -> None:
             for start, end in _NAMING:
                 sector[start:end] = said[volume.kind][start:end]
             start, end = _NAMING[-1]
-            if IMPLANT in sector[start:end]:
+            if MARK in sector[start:end]:
                 sector[start:end] = b" " * (end - start)
             medium.write(where, bytes(sector))
 
