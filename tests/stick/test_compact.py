@@ -15,8 +15,11 @@ from mediakit import iso, run
 from mediakit.cli.main import main
 from mediakit.engine import custom
 from mediakit.engine.manifest import Area, Hole
+from mediakit.engine.rewriting import Request
+from mediakit.errors import RefusedError, UsageError
 from mediakit.formats import grubenv
 from mediakit.iso.edit.undo import history
+from mediakit.stick import rewrite
 from mediakit.units import MIB
 from tests.engine import isos as engine_isos
 from tests.engine import medium
@@ -207,3 +210,22 @@ def test_partitions_end_inside_a_compacted_image(kind: str, tmp_path: Path, medi
         assert record is not None and image.facts().boot == iso.open_image(path).facts().boot
         ends = [(part.start_lba + part.sectors) * 512 for part in record.partitions]
     assert max(ends) <= out.stat().st_size <= path.stat().st_size
+
+
+def test_a_stick_is_no_source(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(pristine, tmp_path / "x.iso"))
+    monkeypatch.setattr(rewrite.stat, "S_ISBLK", lambda mode: True)
+    with pytest.raises(RefusedError, match="from itself"):
+        rewrite.compact_in_place(path, Request())
+    with pytest.raises(UsageError, match="is a device"):
+        rewrite.into(path, Request(), tmp_path / "out.iso", compact=True)
+    assert [item.name for item in tmp_path.iterdir()] == ["x.iso"]
+
+
+def test_a_dry_run_shows_the_edit_that_comes_first(pristine: Path, tmp_path: Path, mediakit: Run) -> None:
+    words = ("--dry-run", "--compact", "--menu-timeout", 3, "--json")
+    status, text, _ = mediakit("rewrite", pristine, *words)
+    found = json.loads(text)
+    assert status == 0 and found["result"] == "planned" and found["regions"]
+    assert "compacted into a new file" in found["notes"][-1]
+    assert mediakit("rewrite", pristine, "--dry-run", "--compact")[0] == 2
