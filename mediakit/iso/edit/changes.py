@@ -64,11 +64,15 @@ class Overwrite:
 
 @dataclass(frozen=True)
 class Patch:
-    """Bytes of a boot structure at ``offset_bytes`` of the image, which must lie inside of it."""
+    """Bytes of a boot structure at ``offset_bytes`` of the image, which must lie inside of it.
+
+    Those of a lower ``order`` are on the medium before those of a higher one.
+    """
 
     offset_bytes: int
     data: bytes
     why: str
+    order: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,21 +19,22 @@ from mediakit.units import SECTOR, align_up
 
 
 class Phase(IntEnum):
-    """Barriers lie between phases. Up to COMMIT only the tail is written."""
+    """Barriers lie between phases. Up to COMMIT only the tail is written; patches of order N are of the phase
+    PATCHES + N."""
 
     HEAD = 0
     TAIL = 1
     COMMIT = 2
     PATCHES = 3
-    TABLES = 4
-    ARRAY = 5
-    ARRAY_USED = 6
-    CONTENTS = 7
-    TREES = 8
-    CATALOG = 9
-    PARENTS = 10
-    WIPE = 11
-    DONE = 12
+    TABLES = 1 << 16
+    ARRAY = TABLES + 1
+    ARRAY_USED = TABLES + 2
+    CONTENTS = TABLES + 3
+    TREES = TABLES + 4
+    CATALOG = TABLES + 5
+    PARENTS = TABLES + 6
+    WIPE = TABLES + 7
+    DONE = TABLES + 8
 
 
 @dataclass

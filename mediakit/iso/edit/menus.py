@@ -309,7 +309,7 @@ def _patch_fat(reader: Reader, volume: FatVolume, files: list[tuple[str, bytes]]
                 data[start - offset : end - offset] = new[start - at : end - at]
         return bytes(data)
 
-    patches = []
+    patches: list[Patch] = []
     for path, content in files:
         try:
             writes = _fat_writes(Fat(read), path, content, now)
@@ -317,8 +317,10 @@ def _patch_fat(reader: Reader, volume: FatVolume, files: list[tuple[str, bytes]]
             raise RefusedError(
                 f"The menu {path} in {volume.name} cannot be changed: {error.message}", error.hint
             ) from error
+        for at, data in writes:
+            why = f"{path} in {volume.name}"
+            patches.append(Patch(volume.offset_bytes + at, data, why, order=len(patches)))
         written += writes
-        patches += [Patch(volume.offset_bytes + at, data, f"{path} in {volume.name}") for at, data in writes]
     return patches
 
 

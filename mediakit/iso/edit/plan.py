@@ -130,7 +130,8 @@ class _Attempt:
         """Everything but the record itself."""
         work = self.work
         for patch in work.patches:
-            self.draft.write(Phase.PATCHES, patch.offset_bytes, patch.data, patch.why)
+            phase = min(Phase.PATCHES + patch.order, Phase.TABLES - 1)
+            self.draft.write(phase, patch.offset_bytes, patch.data, patch.why)
         self._overwrites()
         self._forget_implant()
         live = {
