@@ -218,9 +218,23 @@ def _set_timeout(menus: list[_Menu], seconds: int) -> None:
             for file in menu.top_files:
                 insert = not speaks and file.path == file.root
                 menu.change(partial(syslinuxmenu.set_timeout, seconds=seconds, insert=insert), [file])
+            if seconds:
+                _make_isolinux_wait(menu)
         else:
             value = "menu-force" if seconds < 0 else str(seconds)
             menu.change(partial(sdbootmenu.set_key, key="timeout", value=value), _loader_conf(menu))
+
+
+def _make_isolinux_wait(menu: _Menu) -> None:
+    """Without a menu or a prompt the default is started at once, whatever the timeout."""
+    if any(syslinuxmenu.waits(menu.texts[file.path]) for file in menu.top_files):
+        return
+    speaks = any(
+        syslinuxmenu.sections(menu.texts[file.path])[0].find("prompt") is not None for file in menu.top_files
+    )
+    for file in menu.top_files:
+        insert = not speaks and file.path == file.root
+        menu.change(partial(syslinuxmenu.ask, insert=insert), [file])
 
 
 def _set_grub(menu: _Menu, name: str, value: str) -> None:

@@ -161,6 +161,22 @@ def set_timeout(text: str, seconds: int, *, insert: bool) -> str:
     return apply(text, splices)
 
 
+def waits(text: str) -> bool:
+    """Whether something is shown unasked, so that a timeout counts: a menu, or the prompt."""
+    top = sections(text)[0]
+    default, prompt = top.find("default"), top.find("prompt")
+    starts_menu = default is not None and (default.value.lower().split() or [""])[0].endswith(".c32")
+    return top.find("ui") is not None or starts_menu or (prompt is not None and prompt.value != "0")
+
+
+def ask(text: str, *, insert: bool) -> str:
+    """``prompt 1``; with ``insert`` also where the file says nothing of a prompt."""
+    prompt = sections(text)[0].find("prompt")
+    if prompt is not None:
+        return apply(text, [_replaced(prompt, "1")])
+    return apply(text, [Splice(0, 0, f"prompt 1{line_end(text)}")] if insert else [])
+
+
 def set_default(text: str, label: str, *, insert: bool) -> str:
     """``label`` as the entry that is started unasked: ``default``, ``ontimeout`` and ``menu default``.
 

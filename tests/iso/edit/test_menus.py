@@ -10,7 +10,7 @@ import pytest
 from mediakit import iso, run
 from mediakit.errors import RefusedError, UsageError
 from mediakit.formats import fat
-from mediakit.iso.edit import menufiles, menus
+from mediakit.iso.edit import menufiles, menus, syslinuxmenu
 from mediakit.iso.edit.changes import Patch, Put
 from mediakit.iso.edit.menus import MenuEdit
 from tests.isos.programs import efi_program
@@ -191,3 +191,24 @@ def test_a_menu_that_is_too_large_is_named_and_not_left_out(tmp_path: Path) -> N
         pytest.raises(RefusedError, match="300000 bytes"),
     ):
         menus.plan(image, MenuEdit(kernel_arguments=("a",)), now=0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"), [(7, "prompt 1\ntimeout 70\n"), (-1, "prompt 1\ntimeout 0\n"), (0, "timeout 1\n")]
+)
+def test_isolinux_without_a_menu_asks_where_it_shall_wait(
+    isos: Callable[[str], Path], seconds: int, wanted: str
+) -> None:
+    path = isos("isohybrid_mbr")
+    with iso.open_image(path) as image:
+        before = image.read("/isolinux/isolinux.cfg").decode()
+    after = changed(path, MenuEdit(timeout_seconds=seconds))["/isolinux/isolinux.cfg"]
+    assert after == wanted + before
+
+
+def test_what_waits_already_is_not_made_to_ask() -> None:
+    for text in ("ui menu.c32\nprompt 0\n", "default vesamenu.c32 x.cfg\n", "prompt 1\n"):
+        assert syslinuxmenu.waits(text)
+    for text in ("default linux\n", "default linux\nprompt 0\n", ""):
+        assert not syslinuxmenu.waits(text)
+    assert syslinuxmenu.ask("PROMPT 0\r\ndefault a\r\n", insert=True) == "PROMPT 1\r\ndefault a\r\n"
