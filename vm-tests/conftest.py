@@ -17,12 +17,14 @@ from mediakit.run import run
 from mediakit.vm import evidence
 from mediakit.vm.accel import choose
 from mediakit.vm.machine import Machine
-from mediakit.vm.spec import VmSpec
+from mediakit.vm.spec import Bus, Firmware, VmSpec
 
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # pytest's import mode finds no neighbours: support.py
 
+import tiny  # noqa: E402
+from shelf import Edited, Shelf  # noqa: E402
 from support import Product, say  # noqa: E402
 
 
@@ -68,6 +70,31 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     begun = time.monotonic()
     yield begin
     say(f"{name}: {time.monotonic() - begun:.1f} s")
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """Tiny images, edited and not."""
+    return Shelf(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def boots(start: Start, tmp_path: Path) -> Callable[[Edited, Firmware, Bus], tiny.Booted]:
+    """Boot an edited image; hold what Linux says to what is wanted, and the files that it finds to those
+    that xorriso finds, while the machine (and so the evidence) is there."""
+
+    def boot(edited: Edited, firmware: Firmware, bus: Bus) -> tiny.Booted:
+        digest, names = tiny.files_digest(edited.file, tmp_path / "files")
+        assert edited.there <= names
+        assert not edited.gone & names
+        with start(tiny.machine(edited.file, firmware, bus)) as machine:
+            said = tiny.booted(machine)
+            assert said.state == edited.state
+            assert said.files == digest
+            assert set(said.partitions.values()) <= {digest} | edited.partitions
+            return said
+
+    return boot
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tiny EFI programs that are none: right headers, signatures that name somebody, SBAT; nothing to run."""
+"""Tiny EFI programs: right headers, signatures that name somebody, SBAT; nothing to run unless it is given."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ def efi_program(
     sbat: str = "",
     cut: bool = False,
     more: dict[bytes, bytes] | None = None,
+    code: bytes = b"\xc3" * 16,
 ) -> bytes:
-    """A PE32+ EFI application. Each signer becomes a WIN_CERTIFICATE that holds its common name.
+    """A PE32+ EFI application that starts at the first byte of ``code``, wherever it is loaded. Each signer
+    becomes a WIN_CERTIFICATE that holds its common name.
 
     ``more`` are further sections; a name longer than 8 bytes goes into a string table, as linkers do it.
     """
-    sections = [(b".text", b"\xc3" * 16)]
+    sections = [(b".text", code)]
     if sbat:
         sections.append((b".sbat", sbat.encode()))
     strings = bytearray(4)
@@ -31,6 +33,7 @@ def efi_program(
             sections.append((name, data))
     optional = bytearray(240)
     struct.pack_into("<H", optional, 0, 0x20B)
+    struct.pack_into("<I", optional, 16, 1024)  # the entry point: the first section
     struct.pack_into("<II", optional, 32, 512, 512)  # alignment of sections in memory and in the file
     struct.pack_into("<II", optional, 56, 65536, 1024)  # sizes of the image in memory and of the headers
     struct.pack_into("<H", optional, 68, 10)
