@@ -18,7 +18,7 @@ from mediakit.errors import MediakitError
 from mediakit.formats import apm, ext4, gpt, grub_core, grubenv, pkcs7, squashfs
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import edit, extract_plan, extraction, fix
-from mediakit.iso.edit import compact
+from mediakit.iso.edit import anew, likeness, rebase
 from mediakit.iso.edit import menus as menu_edits
 from mediakit.iso.image import Image
 from mediakit.iso.nodes import FileTree
@@ -168,8 +168,11 @@ def make_bootable(mutant: Mutant) -> None:
 
 def plan_compact(mutant: Mutant) -> None:
     image = opened(mutant)
-    compact._argv(image, PATH, PATH)
-    compact._refuse_lossy(image)
+    attempt(lambda: anew._compliance(image))
+    attempt(lambda: list(anew.losses(image)))
+    plan = rebase.plan_rebase(image)
+    if plan is not None:
+        next(likeness.differences(image, edit.planned_image(image, plan), ignore, Cancel(), ()), None)
 
 
 def repair(mutant: Mutant) -> None:
@@ -265,7 +268,7 @@ MORE: tuple[Callable[[Mutant], None], ...] = (
     read_stick, parse_pieces,
 )  # fmt: skip
 OF_KIND: dict[str, tuple[Callable[[Mutant], None], ...]] = {
-    "edited": (take_back, take_back),
+    "edited": (take_back, plan_compact),
     "edit_cut": (take_back, take_back),
     "summed": (check_sums, check_sums),
     "engine": (check_manifest, check_manifest),
