@@ -90,7 +90,7 @@ def _bios(facts: ImageFacts) -> Iterator[Line]:
 
 def _uefi(facts: ImageFacts) -> Iterator[Line]:
     for volume in facts.efi_volumes:
-        names = [name for name in ("x64", "ia32", "aa64") if name in volume.loaders]
+        names = list(volume.loaders)
         machines = f" ({', '.join(names)})" if names else ", without a loader"
         fat = f"FAT{volume.fat.type}" if volume.fat is not None else "no FAT"
         yield from wrapped("  UEFI  ", f"{volume.origin}: {fat}{machines}")

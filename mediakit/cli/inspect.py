@@ -18,6 +18,7 @@ _MBR_KINDS = {
     "isohybrid": "isohybrid MBR",
     "grub2": "GRUB hybrid MBR",
     "grub2-disk": "GRUB MBR for disks",
+    "memtest": "Memtest86+ MBR",
     "syslinux": "SYSLINUX MBR",
     "windows": "Windows MBR",
 }

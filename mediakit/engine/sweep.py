@@ -20,6 +20,7 @@ from mediakit.units import KIB, MIB
 
 READ_BYTES = MIB
 RETRY_BYTES = 64 * KIB
+CONTENT_DIFFERS = "its content differs"
 Read = Callable[[int, int], bytes]
 
 
@@ -107,7 +108,7 @@ class _Running:
         if self.digest.wrong_bytes is not None:
             end = start + self.digest.wrong_bytes
         start += self.digest.good_bytes
-        return [Damage(self.item.path, start, end - start, "its content differs")]
+        return [Damage(self.item.path, start, end - start, CONTENT_DIFFERS)]
 
     def _skip_filled(self) -> None:
         while self.left and self.left[0].fill:

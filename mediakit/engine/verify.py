@@ -18,13 +18,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mediakit.engine import custom, keys, manifest, signature, sums
+from mediakit.engine import bootsums, custom, keys, manifest, signature, sums
 from mediakit.engine.image import EngineImage
 from mediakit.engine.implanted import WHOLE, implanted_md5
 from mediakit.engine.manifest import Area, ManifestFile
 from mediakit.engine.signature import PublicKey
 from mediakit.engine.sources import Source, open_source
-from mediakit.engine.sweep import Damage, Item, Piece, is_ascending, sweep, total_bytes
+from mediakit.engine.sweep import CONTENT_DIFFERS, Damage, Item, Piece, is_ascending, sweep, total_bytes
 from mediakit.errors import DeviceError, FormatError, SourceError
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Meter, Observer, ignore
@@ -150,7 +150,7 @@ class _Pass:
             self._add_sum(entry)
         if not (beside or implanted or listed):
             return Verification(path, "none", UNCHECKED, None, (), (sums.NOTHING,))
-        damaged = self._run()
+        damaged = self._without_patched(self._run(), listed)
         lists = ", ".join(dict.fromkeys(entry.source for entry in (*beside, *listed)))
         notes = [f"Checked against {lists}."] if lists else []
         checked_by = "md5" if implanted and not beside else "sums"
@@ -159,6 +159,24 @@ class _Pass:
         else:
             notes += self._unlisted(listed)
         return Verification(path, checked_by, DAMAGED if damaged else OK, None, damaged, tuple(notes))
+
+    def _without_patched(self, damaged: tuple[Damage, ...], listed: list[sums.Listed]) -> tuple[Damage, ...]:
+        """Without boot images that differ by what the image's maker wrote into them afterwards."""
+        by_path = {entry.path: entry for entry in listed}
+        return tuple(
+            one
+            for one in damaged
+            if one.cause != CONTENT_DIFFERS or not self._is_patched(one.path, by_path.get(one.path))
+        )
+
+    def _is_patched(self, path: str, entry: sums.Listed | None) -> bool:
+        if entry is None or not self._source.is_image or not self._source.exists(path):
+            return False
+        spans, size = self._source.spans(path), self._source.size(path)
+        if len(spans) != 1 or not bootsums.may_be_one(size) or sum(spans[0]) > self._source.size_bytes:
+            return False
+        data = b"".join(self._source.stream(path, 0, size))
+        return bootsums.was_summed_before(data, spans[0][0], entry.digest, entry.algorithm)
 
     def _judge_whole(
         self, damaged: tuple[Damage, ...], notes: list[str], sums_of_all: int
@@ -246,7 +264,7 @@ class _Pass:
     def _stream(self, path: str, size: int, digest: str, algorithm: str, meter: Meter) -> list[Damage]:
         """A file that is no run of the image's bytes: compressed, with holes, or in a folder."""
         running = hashlib.new(algorithm, usedforsecurity=False)
-        cause = "its content differs"
+        cause = CONTENT_DIFFERS
         try:
             for block in self._source.stream(path, 0, size):
                 self._cancel.check()

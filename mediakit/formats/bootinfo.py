@@ -4,7 +4,7 @@
   mkisofs, ``isolinux.asm``): LBA of the primary descriptor, LBA and length of the image, a checksum.
 * GRUB2's own: a 64-bit pointer at 2548 of the boot image (xorriso ``--grub2-boot-info``), counting 512 bytes:
   the image's start + 5, what follows its first 2048 bytes and one sector.
-* The pointer at 0x1b0 of an MBR: isohybrid's is the boot image's LBA × 4, GRUB2's LBA × 4 + 4.
+* The pointer at 0x1b0 of an MBR: isohybrid's is the boot image's LBA × 4, GRUB2's and Memtest86+'s × 4 + 4.
 """
 
 from __future__ import annotations
@@ -89,13 +89,19 @@ def mbr_pointer(sector: bytes) -> int:
     return int(struct.unpack_from("<Q", sector, MBR_POINTER_OFFSET)[0])
 
 
+def mbr_pointer_for(kind: str, image_lba: int) -> int:
+    """What 0x1b0 must say in an MBR of that kind for a boot image in block ``image_lba``."""
+    return image_lba * 4 + (0 if kind == "isohybrid" else 4)
+
+
 def mbr_kind(sector: bytes) -> str:
-    """Whose boot code an MBR holds: none, isohybrid, grub2, grub2-disk, syslinux, windows or other.
+    """Whose boot code an MBR holds: none, isohybrid, grub2, grub2-disk, memtest, syslinux, windows or other.
 
     isohybrid's code carries the magic FB C0 78 70 at 0x40 (syslinux ``isohdpfx.S``) or the words
     “isolinux.bin”; GRUB's the word “GRUB” (``boot/i386/pc/boot.S``): what was assembled with HYBRID_BOOT
     reads its pointer at 0x1b0 (7DB0 in memory), that for disks at 0x5c (7C5C). “syslinux” and “windows” start
-    the active partition's boot sector; they are known by their messages.
+    the active partition's boot sector; they are known by their messages, and so is Memtest86+'s (its
+    ``boot/mbr.S``), which reads the same pointer as GRUB's hybrid one.
     """
     code = sector[:440]
     if not any(code):
@@ -105,6 +111,8 @@ def mbr_kind(sector: bytes) -> str:
     if b"GRUB" in code:
         is_for_disks = b"\x8b\x1e\x5c\x7c" in code and b"\x8b\x1e\xb0\x7d" not in code
         return "grub2-disk" if is_for_disks else "grub2"
+    if b"Memtest86+" in code:
+        return "memtest"
     if b"Error loading operating system" in code or b"Missing operating system\0" in code:
         return "windows"
     if b"Operating system load error." in code:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import field
 
 from mediakit.errors import FormatError
-from mediakit.formats.findings import Finding
+from mediakit.formats.findings import Finding, Severity
 from mediakit.formats.reader import Reader
 from mediakit.plain import dataclass
 from mediakit.units import align_up
@@ -311,13 +311,16 @@ def _compare(
         return found
     if backup is None:
         if not known:
+            severity: Severity = "warning"
             what = "The backup partition table (GPT) is missing."
+            hint = "The primary one is whole, and counts. Some makers, FreeBSD's among them, write no backup."
             if primary.alternate_lba >= sectors:
                 what = (
                     f"The partition table (GPT) is made for {(primary.alternate_lba + 1) * sector_bytes} "
                     f"bytes, but there are {sectors * sector_bytes}."
                 )
-            found.append(Finding("error", what, "The image may be truncated.", end, sector_bytes))
+                severity, hint = "error", "The image may be truncated."
+            found.append(Finding(severity, what, hint, end, sector_bytes))
     elif not primary.has_same_content(backup):
         what = "Primary and backup partition table (GPT) differ."
         found.append(Finding("warning", what, "A partitioning tool can repair it.", end, sector_bytes))

@@ -6,6 +6,7 @@ the ``.sbat`` section; who signed is read from PKCS#7 by ``pkcs7``.
 
 from __future__ import annotations
 
+import re
 import struct
 
 from mediakit.errors import FormatError
@@ -14,7 +15,15 @@ from mediakit.formats.reader import Reader
 from mediakit.plain import dataclass
 
 MACHINE_X64, MACHINE_IA32, MACHINE_ARM64 = 0x8664, 0x014C, 0xAA64
-MACHINES = {MACHINE_X64: "x64", MACHINE_IA32: "ia32", MACHINE_ARM64: "aa64"}
+MACHINES = {
+    MACHINE_X64: "x64",
+    MACHINE_IA32: "ia32",
+    MACHINE_ARM64: "aa64",
+    0x01C2: "arm",
+    0x5064: "riscv64",
+    0x6264: "loongarch64",
+}
+"""As UEFI 2.10 §3.5.1.1 names them in \\EFI\\BOOT\\BOOT{…}.EFI."""
 MICROSOFT_AUTHORITIES = (
     "Microsoft Corporation UEFI CA 2011",
     "Microsoft UEFI CA 2023",
@@ -29,6 +38,9 @@ _MAX_CERTIFICATES = 1 << 20
 _MAX_SIGNERS = 16
 _MAX_VENDOR_BYTES = 1 << 20
 """A shim's own certificates: one has a few KiB, a list with many revocations some hundreds."""
+_MAX_SHIM_BYTES = 4 << 20
+_LOADER_NAME = re.compile(rb"\\\0((?:[A-Za-z0-9._-]\0){1,40}\.\0[Ee]\0[Ff]\0[Ii]\0)\0\0")
+_SHIMS_OWN = ("mm", "fb", "boot")  # MokManager, fallback, and shim itself in its messages
 
 
 @dataclass(frozen=True)
@@ -200,6 +212,16 @@ def carried_revocations(reader: Reader, program: EfiProgram) -> tuple[tuple[str,
     lines = raw[at:].split(b"\0", 1)[0].decode("ascii", "replace").splitlines() if at >= 0 else []
     pairs = [line.split(",")[:2] for line in lines[1:]]
     return tuple((p[0], int(p[1])) for p in pairs if len(p) == 2 and p[1].isdecimal() and len(p[1]) < 10)
+
+
+def next_loader(reader: Reader, size_bytes: int) -> str:
+    """What a shim starts from its own folder: the ``DEFAULT_LOADER`` it was built with, empty if not found.
+
+    It is a UTF-16 text with one or two backslashes in front: ``\\\\grubx64.efi``, in SUSE's ``\\\\grub.efi``.
+    """
+    names = _LOADER_NAME.findall(reader(0, min(size_bytes, _MAX_SHIM_BYTES)))
+    found = (name.decode("utf-16-le") for name in names)
+    return next((name for name in found if not name.casefold().startswith(_SHIMS_OWN)), "")
 
 
 def _section(raw: bytes, reader: Reader, strings: int, size_bytes: int) -> Section:

@@ -186,7 +186,7 @@ def judge_usb(structures: Structures, images: list[BootImage], findings: list[Fi
         what = "The MBR's boot code has no BIOS boot image to start."
         findings.append(Finding("error", what, _AGAIN, bootinfo.MBR_POINTER_OFFSET, 8))
         return Route(False, what)
-    expected = boot.entry.lba * 4 + (4 if kind == "grub2" else 0)
+    expected = bootinfo.mbr_pointer_for(kind, boot.entry.lba)
     if structures.mbr_pointer != expected:
         start = boot.entry.lba * 4
         what = f"The MBR points to sector {structures.mbr_pointer}, but the boot image is at {start}."
@@ -211,7 +211,8 @@ def _judge_pair(kind: str, boot: BootImage, findings: list[Finding]) -> Route:
         start = boot.offset_bytes + bootinfo.GRUB2_OFFSET
         findings.append(Finding("error", what, _REBUILD, start, 8))
         return Route(False, what)
-    return Route(True, f"The {'isohybrid' if kind == 'isohybrid' else 'GRUB'} MBR starts {boot.name}.")
+    name = {"isohybrid": "isohybrid", "grub2": "GRUB", "memtest": "Memtest86+"}[kind]
+    return Route(True, f"The {name} MBR starts {boot.name}.")
 
 
 def _judge_chain(structures: Structures, boot: BootImage | None, findings: list[Finding]) -> Route:

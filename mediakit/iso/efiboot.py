@@ -6,11 +6,13 @@ UEFI 2.10 §3.5.1.1 (removable media), §13.3.2 (El Torito), §5.2.3 (a GPT coun
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mediakit.formats import gpt, mbr
-from mediakit.formats.findings import Finding
+from mediakit.formats.findings import Finding, Severity
 from mediakit.formats.iso9660 import BLOCK
 from mediakit.iso.biosboot import BootImage, Route
-from mediakit.iso.efivolume import EfiFile, EfiVolume, VolumeCache
+from mediakit.iso.efivolume import SECOND_STAGES, EfiFile, EfiVolume, VolumeCache
 from mediakit.iso.structures import SECTOR, Structures
 
 _ESP_TYPES = (gpt.ESP, gpt.BASIC_DATA)
@@ -19,8 +21,23 @@ _MAX_CANDIDATES = 24
 """Partitions that are looked into: a hostile GPT names thousands."""
 _AGAIN = "Copy or download the image again."
 _REBUILD = "Put the loader there: \\EFI\\BOOT\\BOOTX64.EFI of a shim or GRUB for x64."
-_LATEST = {"shim": 4, "grub": 3, "grub.debian": 4}
-"""What Windows Update revoked in August 2024: SBAT level 2024010900 of shim's ``SbatLevel_Variable.txt``."""
+_LEVELS: tuple[tuple[Severity, str, dict[str, int]], ...] = (
+    (
+        "warning",
+        "machines with the revocations of 2024 (Windows Update brought them)",
+        {"shim": 4, "grub": 3, "grub.debian": 4},
+    ),
+    (
+        "note",
+        "machines with the revocations of 2025 (a shim from 16 on brings them when it boots)",
+        {"shim": 4, "grub": 5, "grub.peimage": 2, "grub.proxmox": 2},
+    ),
+)
+"""What machines refuse: SBAT levels 2024010900 and 2025051000 of shim's ``SbatLevel_Variable.txt``.
+
+Windows Update set the first one in August 2024. The second one's ``shim,4 grub,5`` are the automatic level of
+Debian's shim 16.1, which it stores in the firmware; ``grub.peimage,2`` is of 2024040900, in Fedora's. What is beyond (``grub,6`` of 2025112400) is nobody's automatic level yet.
+"""
 
 
 def judge_cd(
@@ -45,6 +62,8 @@ def judge_cd(
     volume = cache.look(where, start)
     if volume.why_not:
         what = f"El Torito's UEFI image ({where}): {volume.why_not}"
+        if volume.is_for_others:
+            return Route(False, what), volume
         findings.append(Finding("error", what, _REBUILD, start, volume.size_bytes or boot.size_bytes))
         return Route(False, what), volume
     size = boot.entry.load_sectors * SECTOR
@@ -64,6 +83,7 @@ def judge_usb(
     """UEFI from a stick: a partition in GPT or MBR that is a FAT with a loader."""
     reasons: list[tuple[str, int, int]] = []
     seen: EfiVolume | None = None
+    others: tuple[str, EfiVolume] | None = None
     for origin, start_lba, sectors, is_esp in _candidates(structures):
         offset = start_lba * SECTOR
         if offset + sectors * SECTOR > structures.size_bytes:
@@ -71,7 +91,9 @@ def judge_usb(
             continue
         volume = cache.look(origin, offset)
         if volume.why_not:
-            if is_esp:
+            if volume.is_for_others:
+                others = others or (origin, volume)
+            elif is_esp:
                 reasons.append((f"{origin}: {volume.why_not}", offset, sectors * SECTOR))
                 seen = seen or volume
             continue
@@ -88,6 +110,8 @@ def judge_usb(
         what, offset, size = reasons[0]
         findings.append(Finding("error", what, _REBUILD, offset, size))
         return Route(False, what), seen
+    if others is not None:
+        return Route(False, f"{others[0]}: {others[1].why_not}"), others[1]
     return Route(False, _why_no_partition(structures)), None
 
 
@@ -117,9 +141,9 @@ def judge_secure_boot(volumes: list[EfiVolume], findings: list[Finding]) -> Rout
                 hint = "Take loaders as their distributor signed them."
                 findings.append(Finding("error", what, hint, *place))
             return Route(False, what)
-    first, *rest = good[0].chain
     for volume in good:
         _check_revocations(volume, findings)
+    first, *rest = good[0].chain
     behind = f", {rest[0].path.rpartition('/')[2]} by {rest[0].program.signers[0]}" if rest else ""
     return Route(True, f"BOOTX64.EFI is signed by {_authority(first)}{behind}.")
 
@@ -152,11 +176,11 @@ def _why_not_secure(volume: EfiVolume) -> tuple[str, EfiFile] | None:
     if loader.kind != "shim":
         return None
     if second is None:
-        damaged = dict(volume.damaged)
-        reason = next((why for path, why in damaged.items() if "grub" in path), "")
+        wanted = loader.starts or SECOND_STAGES[0]
+        reason = dict(volume.damaged).get(f"EFI/BOOT/{wanted}", "")
         if reason:
-            return f"The shim is signed, but grubx64.efi beside it is no loader: {reason}", loader
-        return "The shim is signed, but there is no grubx64.efi beside it.", loader
+            return f"The shim is signed, but {wanted} beside it is no loader: {reason}", loader
+        return f"The shim is signed, but there is no {wanted} beside it.", loader
     name = second.path.rpartition("/")[2]
     if not second.program.is_signed:
         return f"The shim is signed by Microsoft, but {name} is not signed.", second
@@ -181,20 +205,28 @@ def _check_revocations(volume: EfiVolume, findings: list[Finding]) -> None:
         if file.kind == "shim" and not file.program.sbat:
             what = f"{file.dos_path} is a shim without SBAT (before 15.3): up-to-date machines refuse it."
             findings.append(_revoked(what, file))
-        for component, least in _LATEST.items():
+        reason = next(_below(file), None)
+        if reason is not None:
+            findings.append(reason)
+
+
+def _below(file: EfiFile) -> Iterator[Finding]:
+    """What each level of revocations says against a loader, the oldest level first."""
+    for severity, who, level in _LEVELS:
+        for component, least in level.items():
             generation = file.program.generation(component)
             if generation is not None and generation < least:
                 what = (
-                    f"{file.dos_path} has the SBAT generation {component} {generation}; machines with the "
-                    f"revocations of 2024 want {least} and refuse it."
+                    f"{file.dos_path} has the SBAT generation {component} {generation}; {who} want {least} "
+                    "and refuse it."
                 )
-                findings.append(_revoked(what, file))
+                yield _revoked(what, file, severity)
 
 
-def _revoked(what: str, file: EfiFile) -> Finding:
+def _revoked(what: str, file: EfiFile, severity: Severity = "warning") -> Finding:
     hint = "Take newer loaders, or turn Secure Boot off on such machines."
     where = (file.offset_bytes, file.size_bytes) if file.offset_bytes is not None else (None, None)
-    return Finding("warning", what, hint, *where)
+    return Finding(severity, what, hint, *where)
 
 
 def _candidates(structures: Structures) -> list[tuple[str, int, int, bool]]:

@@ -21,9 +21,17 @@ from mediakit.plain import dataclass
 if TYPE_CHECKING:
     from mediakit.iso.image import Image
 
-LOADERS = {"x64": "EFI/BOOT/BOOTX64.EFI", "ia32": "EFI/BOOT/BOOTIA32.EFI", "aa64": "EFI/BOOT/BOOTAA64.EFI"}
-NAMES = {"x64": "64-bit x86", "ia32": "32-bit x86", "aa64": "64-bit ARM"}
-SECOND_STAGES = ("EFI/BOOT/grubx64.efi", "EFI/BOOT/gcdx64.efi")
+NAMES = {
+    "x64": "64-bit x86",
+    "ia32": "32-bit x86",
+    "aa64": "64-bit ARM",
+    "arm": "32-bit ARM",
+    "riscv64": "64-bit RISC-V",
+    "loongarch64": "LoongArch",
+}
+LOADERS = {machine: f"EFI/BOOT/BOOT{machine.upper()}.EFI" for machine in NAMES}
+SECOND_STAGES = ("grubx64.efi", "gcdx64.efi")
+"""What a shim starts that does not say it."""
 MAX_LOADER_BYTES = 64 << 20
 _CLEAN_BITS = {16: 0x8000, 32: 0x08000000}
 _TRACES = {
@@ -37,7 +45,10 @@ _TRACES = {
 
 @dataclass(frozen=True)
 class EfiFile:
-    """A loader. ``kind``: shim, grub, systemd-boot or empty; ``offset_bytes`` is its place in the image."""
+    """A loader. ``kind``: shim, grub, systemd-boot or empty; ``offset_bytes`` is its place in the image.
+
+    ``starts``: what a shim says that it starts, a name in its own folder.
+    """
 
     path: str
     kind: str
@@ -48,6 +59,7 @@ class EfiFile:
     is_altered: bool = False
     vendors: tuple[str, ...] = ()
     revocations: tuple[tuple[str, int], ...] = ()
+    starts: str = ""
 
     @property
     def dos_path(self) -> str:
@@ -79,6 +91,11 @@ class EfiVolume:
     @property
     def loader(self) -> EfiFile | None:
         return self.loaders.get("x64")
+
+    @property
+    def is_for_others(self) -> bool:
+        """Whether it was made for machines other than x64: it has their loaders, and none that is damaged."""
+        return bool(self.loaders) and self.loader is None and LOADERS["x64"] not in dict(self.damaged)
 
     @property
     def chain(self) -> tuple[EfiFile, ...]:
@@ -119,7 +136,9 @@ def examine(image: Image, origin: str, offset: int) -> EfiVolume:
             found = _load(fat, path, offset, damaged)
             if found is not None and found.program.machine == machine and found.program.is_efi_application:
                 loaders[machine] = found
-        seconds = (_load(fat, path, offset, damaged) for path in SECOND_STAGES)
+        first = loaders.get("x64")
+        names = (first.starts,) if first is not None and first.starts else SECOND_STAGES
+        seconds = (_load(fat, f"EFI/BOOT/{name}", offset, damaged) for name in names)
         second = next((found for found in seconds if found is not None), None)
         dirty, traces = is_dirty(fat), find_traces(fat)
     except FormatError as error:
@@ -128,6 +147,9 @@ def examine(image: Image, origin: str, offset: int) -> EfiVolume:
     if "x64" not in loaders:
         reasons = dict(damaged)
         why_not = "there is no \\EFI\\BOOT\\BOOTX64.EFI in it that is a loader for x64."
+        if loaders:
+            others = " and ".join(f"{NAMES[machine]} ({machine})" for machine in loaders)
+            why_not = f"its loader is for {others}; there is none for {NAMES['x64']} (x64)."
         if LOADERS["x64"] in reasons:
             why_not = f"\\EFI\\BOOT\\BOOTX64.EFI in it is no loader: {reasons[LOADERS['x64']]}"
     return EfiVolume(origin, offset, size, loaders, second, why_not, tuple(damaged), fat, dirty, traces)
@@ -190,4 +212,5 @@ def describe(
         altered = True
     vendors = pe.vendor_names(reader, program) if kind == "shim" else ()
     revoked = pe.carried_revocations(reader, program) if kind == "shim" else ()
-    return EfiFile(path, kind, program, offset_bytes, size_bytes, core, altered, vendors, revoked)
+    starts = pe.next_loader(reader, size_bytes) if kind == "shim" else ""
+    return EfiFile(path, kind, program, offset_bytes, size_bytes, core, altered, vendors, revoked, starts)

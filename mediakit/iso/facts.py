@@ -148,9 +148,10 @@ def _claims(raw: Structures, images: list[BootImage], volumes: list[EfiVolume]) 
     read claims BIOS, and UEFI too where there is an EFI partition. BIOS from a stick: boot code in the first
     sector that is known, or known to be a system's; what unknown code would do cannot be told, so it claims
     nothing. UEFI from a stick: a partition typed as an ESP. Secure Boot: a first loader with a signature that
-    machines trust.
+    machines trust. What is made for other machines' UEFI alone claims nothing for those of x64.
     """
     record = raw.mbr
+    is_for_x64 = not volumes or not all(volume.is_for_others for volume in volumes)
     has_esp = bool(raw.gpt.gpt and any(p.type_guid == gpt.ESP for p in raw.gpt.gpt.partitions))
     has_esp = has_esp or bool(record and any(p.type == mbr.TYPE_EFI for p in record.partitions))
     is_lost = raw.catalog_lba is not None and raw.catalog is None
@@ -158,8 +159,8 @@ def _claims(raw: Structures, images: list[BootImage], volumes: list[EfiVolume]) 
     claims = {
         "bios_cd": is_lost or any(i.entry.is_bios for i in images),
         "bios_usb": known or raw.has_unmarked_code,
-        "uefi_cd": (is_lost and has_esp) or any(i.entry.is_efi for i in images),
-        "uefi_usb": has_esp,
+        "uefi_cd": is_for_x64 and ((is_lost and has_esp) or any(i.entry.is_efi for i in images)),
+        "uefi_usb": is_for_x64 and has_esp,
         "secure_boot": efiboot.claims_secure_boot(volumes),
     }
     return tuple(name for name, claimed in claims.items() if claimed)
@@ -212,10 +213,11 @@ def _remarks(volumes: list[EfiVolume]) -> list[Finding]:
     found = []
     for volume in volumes:
         where = (volume.offset_bytes, volume.size_bytes)
-        for machine in ("ia32", "aa64"):
-            if machine in volume.loaders:
+        for machine in volume.loaders:
+            if machine != "x64":
                 name = f"{NAMES[machine]} ({machine})"
-                what = f"There is a loader for UEFI on {name} too, in {volume.origin}."
+                too = "only" if volume.is_for_others else "too"
+                what = f"There is a loader for UEFI on {name} {too}, in {volume.origin}."
                 found.append(Finding("note", what, "", *where))
         for path, why in volume.damaged:
             if path != "EFI/BOOT/BOOTX64.EFI":

@@ -97,7 +97,7 @@ def restore_pointer(image: Image) -> list[FixRegion]:
     }
     if not fits.get(raw.mbr_kind, False):
         return []
-    wanted = boot.entry.lba * 4 + (4 if raw.mbr_kind == "grub2" else 0)
+    wanted = bootinfo.mbr_pointer_for(raw.mbr_kind, boot.entry.lba)
     at = bootinfo.MBR_POINTER_OFFSET
     old = raw.first_sector[at : at + 8]
     return [FixRegion(at, old, struct.pack("<Q", wanted), _POINTER, "Eight bytes of the first sector.")]

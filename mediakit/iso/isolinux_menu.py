@@ -37,7 +37,7 @@ _MENUS = ("menu.c32", "vesamenu.c32", "gfxboot.c32", "gfxboot", "whichsys.c32", 
 def find_config(files: Files, folders: tuple[str, ...] = DISC_FOLDERS) -> str | None:
     """The configuration that the loader would read first."""
     for folder in folders:
-        for name in DISC_NAMES if folders is DISC_FOLDERS else DISC_NAMES[::-1]:
+        for name in DISC_NAMES[::-1] if folders in (FAT_FOLDERS, EFI_FOLDERS) else DISC_NAMES:
             if files.find(f"{folder}/{name}") is not None:
                 return f"{folder}/{name}"
     return None

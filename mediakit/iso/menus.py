@@ -104,16 +104,17 @@ def _bios_menu(image: Image, boot: BootImage, findings: list[Finding]) -> tuple[
         from mediakit.iso import isolinux_menu
 
         files = DiscFiles(image, any_case=True)
-        if boot.version >= 5 and not _has_ldlinux(files, boot.path):
-            what = f"ISOLINUX {boot.version} does not start without ldlinux.c32, which is not in the image."
-            hint = "Add ldlinux.c32 of the same version beside isolinux.bin."
+        folders = (*_built_in_folder(image, boot), *isolinux_menu.DISC_FOLDERS)
+        if boot.version >= 5 and not any(files.find(f"{folder}/ldlinux.c32") for folder in folders):
+            what = f"ISOLINUX {boot.version} does not start without ldlinux.c32, which is not where it looks."
+            hint = "Add ldlinux.c32 of the same version to /isolinux or /boot/isolinux."
             findings.append(Finding("error", what, hint, boot.offset_bytes, boot.size_bytes))
             return None, what
-        path = isolinux_menu.find_config(files)
+        path = isolinux_menu.find_config(files, folders)
         if path is not None:
             return isolinux_menu.mark_default(isolinux_menu.follow(files, path)), ""
         what = "ISOLINUX finds no isolinux.cfg: it shows its prompt and no menu."
-        hint = "It belongs into the folder of isolinux.bin, /isolinux or /boot/isolinux."
+        hint = "It belongs into /isolinux or /boot/isolinux."
         findings.append(Finding("warning", what, hint))
     return None, ""
 
@@ -137,11 +138,15 @@ def _unusual_menu(image: Image, boot: BootImage, disc: Files, findings: list[Fin
     return None
 
 
-def _has_ldlinux(files: Files, boot_path: str) -> bool:
-    from mediakit.iso import isolinux_menu
+def _built_in_folder(image: Image, boot: BootImage) -> tuple[str, ...]:
+    """The folder of isolinux.bin where SUSE's ``isolinux-config --base`` wrote it into the loader.
 
-    folders = dict.fromkeys((boot_path.rpartition("/")[0], *isolinux_menu.DISC_FOLDERS))
-    return any(files.find(f"{folder}/ldlinux.c32") is not None for folder in folders)
+    No other ISOLINUX looks in its own folder.
+    """
+    folder = boot.path.rpartition("/")[0]
+    size = min(boot.size_bytes, MAX_BOOT_IMAGE_BYTES)
+    is_built_in = len(folder) > 1 and folder[1:].encode() in image.read_at(boot.offset_bytes, size)
+    return (folder,) if is_built_in else ()
 
 
 def _uefi_menu(image: Image, volume: EfiVolume) -> Menu | None:
@@ -212,8 +217,10 @@ def _judge(menu: Menu, labels: set[str]) -> list[Finding]:
         found.append(
             _finding("error", sentence, "Correct that line; GRUB reads nothing of such a file.", place)
         )
+    found += _judge_optional(menu)
     for file in menu.includes:
-        found += _judge_include(menu, file)
+        if file.role != "configuration" or file.state != "missing":
+            found += _judge_include(menu, file)
     broken = list(dict.fromkeys(_missing(menu)))
     for entry, file in broken[:MAX_FINDINGS]:
         what = f"“{entry}” names {file.path}, which is not there ({file.place})."
@@ -227,6 +234,16 @@ def _judge(menu: Menu, labels: set[str]) -> list[Finding]:
         hint = "Change the label in the menu, or that of the image."
         found.append(_finding("warning", what, hint, place))
     return found
+
+
+def _judge_optional(menu: Menu) -> list[Finding]:
+    """Menus that others ask for and that are not there: loaders pass over them, and Debian's name many."""
+    missing = [file for file in menu.includes if file.role == "configuration" and file.state == "missing"]
+    if not missing:
+        return []
+    names = ", ".join(dict.fromkeys(file.path for file in missing))
+    what = f"The menu includes {names}, which the image does not have ({missing[0].place})."
+    return [_finding("note", what, "Harmless: the loader passes over it.", missing[0].place)]
 
 
 def _judge_include(menu: Menu, file: MenuFile) -> list[Finding]:
@@ -252,7 +269,9 @@ def _wrong_labels(entry: MenuEntry, labels: set[str]) -> Iterator[tuple[str, Pla
     for line, place in entry.arguments:
         for match in _LABEL_ARGUMENT.finditer(line):
             label = match[1].replace("\\x20", " ").replace("\\040", " ").strip("\"'")
-            if "$" not in label and label not in labels:
+            # Red Hat's GRUB hands \x20 on, where the others take the backslash for their own
+            kept = {name.replace(" ", "x20") for name in labels}
+            if "$" not in label and label not in labels | kept:
                 yield label, place
 
 

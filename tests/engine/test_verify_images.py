@@ -67,6 +67,32 @@ def test_implanted_md5_is_judged_as_checkisomd5_does(tmp_path: Path) -> None:
     assert verify(path).result == "damaged"
 
 
+@pytest.mark.parametrize("loader", ["isolinux", "isolinux-zeros", "grub"])
+def test_a_boot_image_summed_before_its_table_was_filled_in_is_no_damage(tmp_path: Path, loader: str) -> None:
+    """As in Ubuntu's images: the list is made of the folder, then xorriso patches the boot image."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    words: list[str] = []
+    if loader == "grub":
+        argv = ["grub-mkimage", "-O", "i386-pc-eltorito", "-p", "/boot/grub", "biosdisk", "iso9660"]
+        run.run([*argv, "-o", tree / "boot.img"], timeout=60)
+        words = ["--grub2-boot-info"]
+    else:
+        raw = Path("/usr/lib/ISOLINUX/isolinux.bin").read_bytes()
+        raw = raw[:8] + bytes(56) + raw[64:] if loader.endswith("zeros") else raw
+        (tree / "boot.img").write_bytes(raw)
+    original = (tree / "boot.img").read_bytes()
+    (tree / "md5sum.txt").write_text(f"{hashlib.md5(original).hexdigest()}  ./boot.img\n")
+    path = tmp_path / "x.iso"
+    words += ["-b", "boot.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]
+    run.run(["xorriso", "-as", "mkisofs", "-quiet", "-r", *words, "-o", path, tree], timeout=60)
+    start = isos.place(path, "/boot.img")
+    assert path.read_bytes()[start : start + len(original)] != original
+    assert verify(path).result == "ok"
+    isos.flip(path, start + 3000)
+    assert [d.path for d in verify(path).damaged] == ["/boot.img"]
+
+
 def test_sums_inside_an_iso_name_the_file(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()

@@ -15,7 +15,7 @@ from mediakit.iso import efiboot, efivolume
 from mediakit.iso.facts import ImageFacts
 from mediakit.iso.image import Image
 from tests.isos import make
-from tests.isos.programs import efi_program
+from tests.isos.programs import IA32, efi_program
 
 Isos = Callable[[str], Path]
 SECTOR = 512
@@ -130,6 +130,9 @@ def with_esp(data: bytes, **files: bytes) -> bytes:
     return edit(data, start, fat.build(256 << 10, entries, label="ESP", serial=0x1234).to_bytes())
 
 
+# texts of a shim: what it starts is built in, beside its other programs' names
+SUSE_TEXTS = "\0\\mmx64.efi\0\0\\EFI\\BOOT\\fbx64.efi\0\0\\\\grub.efi\0\0".encode("utf-16-le")
+SUSE = efi_program(signers=(MICROSOFT,), sbat=make.SHIM_SBAT, more={b".data": SUSE_TEXTS})
 GOOD = efi_program(signers=(DEBIAN,), sbat="sbat,1,x\ngrub,5,x\n")
 
 
@@ -145,6 +148,10 @@ GOOD = efi_program(signers=(DEBIAN,), sbat="sbat,1,x\ngrub,5,x\n")
         ({"first": SHIM, "second": GOOD, "ia32": b"MZ"}, "BOOTIA32.EFI in", set()),
         ({"first": SHIM, "second": efi_program(signers=(DEBIAN,), sbat="sbat,1,x\ngrub,2,x\n")}, "SBAT generation grub 2", set()),
         ({"first": efi_program(signers=(MICROSOFT,), sbat="sbat,1,x\nshim,1,x\n"), "second": GOOD}, "SBAT generation shim 1", set()),
+        ({"first": SHIM, "second": efi_program(signers=(DEBIAN,), sbat="sbat,1,x\ngrub,4,x\n")}, "note: \\EFI\\BOOT\\grubx64.efi has the SBAT generation grub 4; machines with the revocations of 2025", set()),
+        ({"first": SHIM, "second": efi_program(signers=(DEBIAN,), sbat="sbat,1,x\ngrub,5,x\ngrub.peimage,1,x\n")}, "SBAT generation grub.peimage 1", set()),
+        ({"first": SUSE, "second": GOOD}, "there is no grub.efi beside it", {"secure_boot"}),
+        ({"first": SUSE, "EFI/BOOT/grub.efi": GOOD}, "", set()),
     ],
 )  # fmt: skip
 def test_a_loader_that_does_not_start_is_named(
@@ -154,6 +161,35 @@ def test_a_loader_that_does_not_start_is_named(
     found, routes = news(original, with_esp(original, **files))
     assert routes == lost
     assert any(text in what for what in found) if text else not found, found
+
+
+def test_what_is_made_for_32_bit_uefi_alone_is_whole(isos: Isos) -> None:
+    """As Memtest86+'s second image: machines with 64-bit UEFI cannot start it, and it does not say so."""
+    original = isos("grub_bootable_flag").read_bytes()
+    files = [fat.FatFile("EFI/BOOT/BOOTIA32.EFI", efi_program(IA32))]
+    start = look(original).efi_volumes[0].offset_bytes
+    facts = look(edit(original, start, fat.build(256 << 10, files, label="ESP", serial=1).to_bytes()))
+    assert not facts.boot.uefi_cd.ok and not facts.boot.uefi_usb.ok and not facts.broken_claims
+    assert "its loader is for 32-bit x86 (ia32); there is none for 64-bit x86" in facts.boot.uefi_usb.why
+    assert facts.boot.uefi_usb.why.startswith("GPT partition 1: ")
+    assert [f.severity for f in facts.findings] == ["note"]
+    assert "There is a loader for UEFI on 32-bit x86 (ia32) only" in facts.findings[0].what
+
+
+def test_memtests_own_mbr_is_known_by_its_message_and_followed(isos: Isos) -> None:
+    original = isos("grub_gpt").read_bytes()
+    code = b"\xea\x05\0\xc0\x07".ljust(0xF4, b"\x90") + b"Loading Memtest86+\r\n"
+    good = edit(original, 0, code.ljust(0x1B0, b"\0"))
+    assert look(good).boot.bios_usb.why == "The Memtest86+ MBR starts /boot/grub/eltorito.img."
+    lost = look(edit(good, 0x1B0, struct.pack("<Q", 7)))
+    assert lost.broken_claims == ("bios_usb",) and "points to sector 7" in lost.boot.bios_usb.why
+
+
+def test_a_gpt_without_backup_is_a_warning_for_it_boots(isos: Isos) -> None:
+    """FreeBSD's images are made so: the filesystem fills the place."""
+    original = isos("grub_gpt").read_bytes()
+    found, lost = news(original, original[:-SECTOR] + b"x" * SECTOR)
+    assert found == ["warning: The backup partition table (GPT) is missing."] and not lost
 
 
 def test_an_esp_that_is_no_fat_or_cut_short_is_named(isos: Isos) -> None:

@@ -260,6 +260,52 @@ def test_a_kernel_told_of_another_label_is_a_warning(tmp_path: Path, iso_folder:
     assert [f.severity for f in facts.findings if "“OTHER ONE”" in f.what] == ["warning"]
 
 
+def test_menus_that_are_included_and_not_there_are_one_note(tmp_path: Path, iso_folder: Path) -> None:
+    """Debian's menu.cfg includes ten menus of other editions."""
+    config = "include gtk.cfg\nmenu begin a\ninclude adgtk.cfg\nmenu end\nlabel a\nkernel /boot/vmlinuz\n"
+    facts = broken_menu(tmp_path, make.tree(iso_folder), isolinux__isolinux_cfg=config)
+    (finding,) = (f for f in facts.findings if "gtk.cfg" in f.what)
+    assert finding.severity == "note" and "/isolinux/gtk.cfg, /isolinux/adgtk.cfg, which" in finding.what
+
+
+@pytest.mark.parametrize("built_in", [True, False])
+def test_isolinux_looks_in_its_own_folder_only_where_suse_wrote_that_into_it(
+    tmp_path: Path, iso_folder: Path, built_in: bool
+) -> None:
+    root, folder = tmp_path / "tree", "boot/x86_64/loader"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    (root / "boot/x86_64").mkdir()
+    (root / "isolinux").rename(root / folder)
+    if built_in:
+        with (root / folder / "isolinux.bin").open("ab") as file:
+            file.write(b"\0" + folder.encode() + b"\0")
+    words = ["-b", f"{folder}/isolinux.bin", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]
+    make.xorriso(root, tmp_path / "x.iso", *words)
+    with iso.open_image(tmp_path / "x.iso") as image:
+        facts = image.facts()
+    menu = facts.menus.of("bios_cd")
+    assert facts.boot.bios_cd.ok is built_in is (menu is not None)
+    assert built_in or "ldlinux.c32, which is not where it looks" in facts.boot.bios_cd.why
+
+
+def test_the_label_as_red_hats_grub_hands_it_on_is_right(tmp_path: Path, iso_folder: Path) -> None:
+    """Its grub.cfg says ``\\x20``, of which other GRUBs take the backslash away."""
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    entries = "".join(
+        f"menuentry x {{ linux /boot/vmlinuz inst.stage2=hd:LABEL={name} }}\n"
+        for name in ("CentOS\\x207", "CentOS\\x208")
+    )
+    (root / "boot/grub/grub.cfg").write_text(entries)
+    make.grub_gpt(root, tmp_path / "x.iso")
+    data = (tmp_path / "x.iso").read_bytes()
+    at = 16 * 2048 + 40
+    named = data[:at] + b"CentOS 7".ljust(32) + data[at + 32 :]
+    image = iso.Image(tmp_path / "x.iso", bytes_reader(named), len(named))
+    labels = [f.what for f in image.facts().findings if "labelled" in f.what]
+    assert labels and all("“CentOSx208”" in what for what in labels)
+
+
 def test_systemd_boot_is_followed() -> None:
     files = [
         fat.FatFile("loader/loader.conf", b"default arch*\ntimeout 3\n"),

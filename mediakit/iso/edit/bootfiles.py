@@ -102,7 +102,7 @@ class BootFiles:
             draft.write(Phase.CATALOG, where + 6, struct.pack("<HI", sectors, new), "boot catalog")
             if boot.entry.is_bios and structures.mbr is not None:
                 shift = structures.mbr_pointer - old * 4
-                if shift in (0, 4) and structures.mbr_kind in ("isohybrid", "grub2"):
+                if shift in (0, 4) and structures.mbr_kind in ("isohybrid", "grub2", "memtest"):
                     pointer = struct.pack("<Q", new * 4 + shift)
                     draft.write(Phase.CATALOG, bootinfo.MBR_POINTER_OFFSET, pointer, "MBR: boot image")
 
