@@ -106,6 +106,12 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
         made = usb.plan(image)
         changes += made.patches
         notes += made.notes
+    if changes and not is_engine:
+        from mediakit.engine import newsums
+
+        lists, renewed = newsums.plan(image, changes)
+        changes += lists
+        notes += renewed
     return Changes(tuple(changes), tuple(notes), is_engine)
 
 

@@ -142,9 +142,19 @@ class IsoSource(_SpanSource):
     is_iso = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._image = iso.open_image(path)
-        self.size_bytes = self._image.size_bytes
+        self._take(iso.open_image(path))
+
+    @classmethod
+    def of(cls, image: iso.Image) -> IsoSource:
+        """An image that is open already, and stays its opener's."""
+        source = cls.__new__(cls)
+        source._take(image)
+        return source
+
+    def _take(self, image: iso.Image) -> None:
+        self.path = image.path
+        self._image = image
+        self.size_bytes = image.size_bytes
         self._last: tuple[str, Node] | None = None
 
     def exists(self, path: str) -> bool:

@@ -52,12 +52,40 @@ def listed(source: Source) -> list[Listed]:
 
     Lists in the root are taken; without any, those that lie in folders, beside what they list.
     """
-    lists = [path for path in _ROOT_LISTS if source.exists(path)]
-    found = _merge(line for path in _not_too_many(source, lists) for line in _read(source, path))
+    found = _merge(line for path in _root_lists(source) for line in _read(source, path))
     if found or not source.is_image:
         return found
-    lists = [path for path in source.walk() if _LIST_NAME.fullmatch(path.rsplit("/", 1)[1])]
-    return _merge(line for path in _not_too_many(source, lists) for line in _read(source, path))
+    return _merge(line for path in _folder_lists(source) for line in _read(source, path))
+
+
+def lists(source: Source) -> list[str]:
+    """The paths of an image's lists: those in the root, and without any those that lie in folders."""
+    return _root_lists(source) or _folder_lists(source)
+
+
+def read_list(source: Source, path: str) -> str:
+    """A list's text; empty for one that is too large to be one."""
+    if source.size(path) > MAX_LIST_BYTES:
+        return ""
+    return b"".join(source.stream(path, 0, source.size(path))).decode("utf-8", "surrogateescape")
+
+
+def lines_of(source: Source, text: str, path: str) -> list[Listed]:
+    """What ``text``, all or some lines of the list ``path``, says of the files of an image."""
+    lines = parse_list(text, path)
+    if path.count("/") == 1:
+        return lines
+    here = path.rpartition("/")[0]
+    return [_settle(source, line, here) for line in lines]
+
+
+def _root_lists(source: Source) -> list[str]:
+    return list(_not_too_many(source, (path for path in _ROOT_LISTS if source.exists(path))))
+
+
+def _folder_lists(source: Source) -> list[str]:
+    found = (path for path in source.walk() if _LIST_NAME.fullmatch(path.rsplit("/", 1)[1]))
+    return list(_not_too_many(source, found))
 
 
 def _not_too_many(source: Source, lists: Iterable[str]) -> Iterable[str]:
@@ -130,14 +158,7 @@ def _algorithm(kind: str, digest: str) -> str:
 
 
 def _read(source: Source, path: str) -> list[Listed]:
-    if source.size(path) > MAX_LIST_BYTES:
-        return []
-    data = b"".join(source.stream(path, 0, source.size(path)))
-    lines = parse_list(data.decode("utf-8", "surrogateescape"), path)
-    if path.count("/") == 1:
-        return lines
-    here = path.rpartition("/")[0]
-    return [_settle(source, line, here) for line in lines]
+    return lines_of(source, read_list(source, path), path)
 
 
 def _settle(source: Source, line: Listed, folder: str) -> Listed:

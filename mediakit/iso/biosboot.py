@@ -44,6 +44,7 @@ class BootImage:
     """What lies behind one El Torito entry. ``loader``: isolinux, grub2 or empty for others.
 
     ``version`` is ISOLINUX's major one. ``table``: what the boot information table says, right or wrong.
+    ``has_grub2_pointer``: somebody filled GRUB's in, rightly or not.
     """
 
     entry: BootEntry
@@ -56,6 +57,7 @@ class BootImage:
     is_hybrid_ready: bool
     version: int = 0
     table: bootinfo.BootInfoTable | None = None
+    has_grub2_pointer: bool = False
 
     @property
     def offset_bytes(self) -> int:
@@ -106,6 +108,7 @@ def _examine(image: Image, structures: Structures, entry: BootEntry, limit_bytes
         is_hybrid_ready=head[0x40:0x44] == _HYBRID_MARK,
         version=int(version[1]) if version else 0,
         table=table,
+        has_grub2_pointer=loader == "grub2" and bootinfo.grub2_pointer(head) not in (0, 2),
     )
 
 

@@ -36,7 +36,8 @@ _LEVELS: tuple[tuple[Severity, str, dict[str, int]], ...] = (
 """What machines refuse: SBAT levels 2024010900 and 2025051000 of shim's ``SbatLevel_Variable.txt``.
 
 Windows Update set the first one in August 2024. The second one's ``shim,4 grub,5`` are the automatic level of
-Debian's shim 16.1, which it stores in the firmware; ``grub.peimage,2`` is of 2024040900, in Fedora's. What is beyond (``grub,6`` of 2025112400) is nobody's automatic level yet.
+Debian's shim 16.1, which it stores in the firmware; ``grub.peimage,2`` is of 2024040900, in Fedora's. What is
+beyond (``grub,6`` of 2025112400) is nobody's automatic level yet.
 """
 
 
@@ -81,20 +82,21 @@ def judge_usb(
     structures: Structures, cache: VolumeCache, findings: list[Finding]
 ) -> tuple[Route, EfiVolume | None]:
     """UEFI from a stick: a partition in GPT or MBR that is a FAT with a loader."""
-    reasons: list[tuple[str, int, int]] = []
+    reasons: list[tuple[str, str, int, int]] = []
     seen: EfiVolume | None = None
     others: tuple[str, EfiVolume] | None = None
     for origin, start_lba, sectors, is_esp in _candidates(structures):
         offset = start_lba * SECTOR
         if offset + sectors * SECTOR > structures.size_bytes:
-            reasons.append((f"{origin} ends behind the image: it is truncated.", offset, sectors * SECTOR))
+            what = f"{origin} ends behind the image: it is truncated."
+            reasons.append((what, _AGAIN, offset, sectors * SECTOR))
             continue
         volume = cache.look(origin, offset)
         if volume.why_not:
             if volume.is_for_others:
                 others = others or (origin, volume)
             elif is_esp:
-                reasons.append((f"{origin}: {volume.why_not}", offset, sectors * SECTOR))
+                reasons.append((f"{origin}: {volume.why_not}", _REBUILD, offset, sectors * SECTOR))
                 seen = seen or volume
             continue
         if volume.size_bytes > sectors * SECTOR:
@@ -107,8 +109,8 @@ def judge_usb(
             findings.append(Finding("warning", what, hint, 446, 64))
         return Route(True, f"{origin} is a FAT with \\EFI\\BOOT\\BOOTX64.EFI."), volume
     if reasons:
-        what, offset, size = reasons[0]
-        findings.append(Finding("error", what, _REBUILD, offset, size))
+        what, hint, offset, size = reasons[0]
+        findings.append(Finding("error", what, hint, offset, size))
         return Route(False, what), seen
     if others is not None:
         return Route(False, f"{others[0]}: {others[1].why_not}"), others[1]

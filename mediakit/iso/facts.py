@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _AGAIN = "Copy or download the image again."
+_NEW_CODE = "Copy or download the image again, or let mediakit rewrite --usb-bootable write it anew."
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,11 @@ def gather(image: Image, kept: ImageFacts | None = None) -> ImageFacts:
         if route.ok and followed.why_dead(name):
             routes[name] = Route(False, followed.why_dead(name))
     findings += [*tables.judge(raw, volumes), *data_volumes.judge(image, raw, volumes)]
+    claims = _claims(raw, images, volumes)
     findings += [*followed.findings, *_remarks(volumes)]
+    if "bios_usb" in claims and raw.mbr_kind == "none" and not raw.has_unmarked_code:
+        what = "The boot code of the first sector is gone: a BIOS does not start this from a stick."
+        findings.append(Finding("error", what, _NEW_CODE, 0, SECTOR))
     boot = BootRoutes(**routes)
     return ImageFacts(
         path=str(image.path),
@@ -137,7 +142,7 @@ def gather(image: Image, kept: ImageFacts | None = None) -> ImageFacts:
         findings=tuple(dict.fromkeys(findings)),
         is_truncated=truncated,
         menus=followed,
-        claims=_claims(raw, images, volumes),
+        claims=claims,
     )
 
 
@@ -151,11 +156,14 @@ def _claims(raw: Structures, images: list[BootImage], volumes: list[EfiVolume]) 
     machines trust. What is made for other machines' UEFI alone claims nothing for those of x64.
     """
     record = raw.mbr
+    starts = {boot.offset_bytes for boot in images if boot.entry.is_efi}
+    partitions = raw.gpt.gpt.partitions if raw.gpt.gpt else ()
     is_for_x64 = not volumes or not all(volume.is_for_others for volume in volumes)
     has_esp = bool(raw.gpt.gpt and any(p.type_guid == gpt.ESP for p in raw.gpt.gpt.partitions))
     has_esp = has_esp or bool(record and any(p.type == mbr.TYPE_EFI for p in record.partitions))
     is_lost = raw.catalog_lba is not None and raw.catalog is None
-    known = raw.mbr_kind not in ("none", "other")
+    has_esp = has_esp or any(p.start_lba * SECTOR in starts for p in partitions)
+    known = raw.mbr_kind not in ("none", "other") or _lost_its_code(raw, images)
     claims = {
         "bios_cd": is_lost or any(i.entry.is_bios for i in images),
         "bios_usb": known or raw.has_unmarked_code,
@@ -164,6 +172,19 @@ def _claims(raw: Structures, images: list[BootImage], volumes: list[EfiVolume]) 
         "secure_boot": efiboot.claims_secure_boot(volumes),
     }
     return tuple(name for name, claimed in claims.items() if claimed)
+
+
+def _lost_its_code(raw: Structures, images: list[BootImage]) -> bool:
+    """Whether the image had boot code for sticks that is gone, as after edits with pycdlib.
+
+    What is left of it: the pointer in GRUB's boot image that only a hybrid MBR reads, or isohybrid's GPT.
+    """
+    boot = biosboot.bios_image(images)
+    if raw.mbr_kind != "none" or boot is None or not boot.is_inside:
+        return False
+    partitions = raw.gpt.gpt.partitions if raw.gpt.gpt else ()
+    was_isohybrid = any("ISOHybrid" in p.name for p in partitions) and boot.is_hybrid_ready
+    return boot.has_grub2_pointer or was_isohybrid
 
 
 def _check_size(image: Image, raw: Structures, findings: list[Finding]) -> bool:

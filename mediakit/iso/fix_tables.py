@@ -111,9 +111,10 @@ def move_backup(image: Image) -> list[FixRegion]:
     if backup is not None and not primary.has_same_content(backup):
         return []
     place = last - -(-primary.array_bytes // SECTOR)
-    if place <= _last_used(image, raw, primary):
-        return []
     array = image.read_at(primary.entries_lba * SECTOR, primary.array_bytes)
+    is_its_place = primary.alternate_lba == last and image.read_at(place * SECTOR, len(array)) == array
+    if place <= _last_used(image, raw, primary) and not (is_its_place and any(array)):
+        return []
     if not _is_free(image, place, array):
         return []
     old = image.read_at(SECTOR, SECTOR)

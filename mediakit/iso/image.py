@@ -34,7 +34,25 @@ _COMPRESSED = {
     b"BZh": "bzip2",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\3\4": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!": "RAR",
 }
+_OTHERS = {
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML document",
+    b"qfi\xfb": "a virtual disk (qcow2)",
+    b"kdmv": "a virtual disk (VMDK)",
+    b"conectix": "a virtual disk (VHD)",
+    b"vhdxfile": "a virtual disk (VHDX)",
+    b"daa\0": "an archive of PowerISO (DAA)",
+    b"%pdf": "a PDF document",
+    b"hsqs": "a squashfs filesystem",
+}
+_RAW_SYNC = b"\0" + b"\xff" * 10 + b"\0"  # ECMA-130 §14.2
+_UNRAW = "bchunk or iat make an ISO of it."
+_UNPACK = "unxz, gunzip, unzip and the like make the image of it."
+_BEGINNING_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -197,7 +215,8 @@ def open_image(path: str | os.PathLike[str]) -> Image:
         if not iso9660.has_descriptor(reader, size_bytes, session + iso9660.FIRST_DESCRIPTOR):
             session = 0
         if not session and not iso9660.has_descriptor(reader, size_bytes):
-            raise SourceError(f"{where} {_what_else(descriptor, size_bytes)}", _DOWNLOAD)
+            what, hint = _what_else(reader, size_bytes)
+            raise SourceError(f"{where} {what}", hint)
         return Image(where, reader, size_bytes, descriptor, session)
     except BaseException:
         os.close(descriptor)
@@ -212,18 +231,47 @@ def _iso_trees(reader: Reader, size_bytes: int, descriptors: DescriptorSet) -> t
     return tuple(Tree(reader, size_bytes, volume) for volume in volumes)
 
 
-def _what_else(descriptor: int, size_bytes: int) -> str:
-    """What a file without ISO 9660 looks like, as the end of a sentence."""
+def _what_else(reader: Reader, size_bytes: int) -> tuple[str, str]:
+    """What a file without ISO 9660 looks like, as the end of a sentence, and what to do."""
     if not size_bytes:
-        return "is empty."
-    head = file_reader(descriptor, size_bytes)(0, min(size_bytes, 1024))
+        return "is empty.", _DOWNLOAD
+    head = reader(0, min(size_bytes, _BEGINNING_BYTES))
     for magic, name in _COMPRESSED.items():
         if head.startswith(magic):
-            return f"is compressed with {name}; unpack it first."
+            return f"is compressed with {name}; unpack it first.", _UNPACK
+    for magic, name in _OTHERS.items():
+        if head[:64].lstrip().lower().startswith(magic):
+            return f"is {name}, not a disc image.", _DOWNLOAD
+    if head.startswith(_RAW_SYNC):
+        return "has raw CD sectors (2352 bytes), not those of a disc image.", _UNRAW
     if size_bytes < (iso9660.FIRST_DESCRIPTOR + 1) * iso9660.BLOCK:
-        return f"has only {size_bytes} bytes: too few for a disc image."
-    if iso9660.has_udf(file_reader(descriptor, size_bytes), size_bytes):
-        return "holds UDF alone, without ISO 9660: mediakit reads UDF only on discs that have both."
+        return f"has only {size_bytes} bytes: too few for a disc image.", _DOWNLOAD
+    if iso9660.has_udf(reader, size_bytes):
+        what = "holds UDF alone, without ISO 9660: mediakit reads UDF only on discs that have both."
+        return what, _DOWNLOAD
+    start = _start_elsewhere(reader, size_bytes, head)
+    if start:
+        what = f"has a disc image at byte {start}, not at its start: it was written into a partition."
+        return what, "Write the image to the whole disk, not to one of its partitions."
+    if not any(head):
+        what = "begins with zeros: it is wiped, or writing it was cut off."
+        return what, "Write or download the image again."
     if head[510:512] == b"\x55\xaa":
-        return "is the image of a disk, not of a disc: it has no ISO 9660 filesystem."
-    return "is not a disc image: it has no ISO 9660 filesystem."
+        return "is the image of a disk, not of a disc: it has no ISO 9660 filesystem.", _DOWNLOAD
+    return "is not a disc image: it has no ISO 9660 filesystem.", _DOWNLOAD
+
+
+def _start_elsewhere(reader: Reader, size_bytes: int, head: bytes) -> int:
+    """Where a disc image lies that somebody wrote into a partition; 0 if there is none."""
+    from mediakit.formats import gpt, mbr
+
+    places = [_BEGINNING_BYTES]
+    if mbr.has_table(head[:512].ljust(512, b"\0")):
+        places += [part.start_lba * 512 for part in mbr.parse(head).partitions]
+    table = gpt.read(reader, size_bytes, 512).gpt
+    places += [part.start_lba * 512 for part in table.partitions[:128]] if table else []
+    for place in places:
+        start = place + iso9660.FIRST_DESCRIPTOR * iso9660.BLOCK
+        if place > 0 and start + iso9660.BLOCK <= size_bytes and reader(start + 1, 5) == b"CD001":
+            return place
+    return 0

@@ -11,7 +11,7 @@ import pytest
 
 from mediakit.formats import fat, gpt
 from mediakit.formats.reader import bytes_reader
-from mediakit.iso import efiboot, efivolume
+from mediakit.iso import efiboot, efivolume, fix
 from mediakit.iso.facts import ImageFacts
 from mediakit.iso.image import Image
 from tests.isos import make
@@ -185,11 +185,34 @@ def test_memtests_own_mbr_is_known_by_its_message_and_followed(isos: Isos) -> No
     assert lost.broken_claims == ("bios_usb",) and "points to sector 7" in lost.boot.bios_usb.why
 
 
+@pytest.mark.parametrize(
+    ("kind", "lost"), [("isohybrid_gpt", True), ("grub_gpt", True), ("el_torito", False)]
+)
+def test_an_image_that_lost_its_system_area_no_longer_boots_as_it_was_made_to(
+    isos: Isos, kind: str, lost: bool
+) -> None:
+    """As pycdlib and other writers of plain ISO 9660 leave it; the backup GPT or GRUB's pointer tells."""
+    facts = look(edit(isos(kind).read_bytes(), 0, bytes(32768)))
+    assert ("bios_usb" in facts.broken_claims) is ("uefi_usb" in facts.broken_claims) is lost
+    gone = [f for f in facts.findings if "boot code of the first sector is gone" in f.what]
+    assert [(f.severity, f.offset_bytes, f.size_bytes) for f in gone] == [("error", 0, 512)] * lost
+
+
+def test_a_cut_off_esp_asks_for_the_image_and_not_for_a_loader(isos: Isos) -> None:
+    data = isos("grub_appended").read_bytes()
+    facts = look(data[: look(data).efi_volumes[0].offset_bytes + (100 << 10)])
+    (cut,) = (f for f in facts.findings if "ends behind the image" in f.what)
+    assert cut.hint == "Copy or download the image again."
+
+
 def test_a_gpt_without_backup_is_a_warning_for_it_boots(isos: Isos) -> None:
     """FreeBSD's images are made so: the filesystem fills the place."""
     original = isos("grub_gpt").read_bytes()
-    found, lost = news(original, original[:-SECTOR] + b"x" * SECTOR)
+    filled = original[: -80 * SECTOR] + b"x" * 80 * SECTOR
+    found, lost = news(original, filled)
     assert found == ["warning: The backup partition table (GPT) is missing."] and not lost
+    plan = fix.make_plan(Image(Path("x.iso"), bytes_reader(filled), len(filled)))
+    assert not any("GPT" in what for what in plan.fixes)
 
 
 def test_an_esp_that_is_no_fat_or_cut_short_is_named(isos: Isos) -> None:

@@ -157,6 +157,35 @@ def test_what_is_no_disc_image_is_refused_with_a_sentence(tmp_path: Path, conten
     assert caught.value.exit_status == 3 and caught.value.hint and str(path) in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE HTML><html>404</html>", "is a web page"),
+        (b"\n  <HTML><body>", "is a web page"),
+        (b"\x1f\x8b\x08" + bytes(100), "compressed with gzip"),
+        (b"QFI\xfb" + bytes(100_000), "a virtual disk (qcow2)"),
+        (b"\0" + b"\xff" * 10 + b"\0" + bytes(100_000), "raw CD sectors"),
+        (bytes(3 << 20), "begins with zeros: it is wiped, or writing it was cut off"),
+        (bytes(100_000) + b"x" * 100, "is not a disc image"),
+    ],
+)
+def test_what_is_no_disc_image_is_called_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "x.iso"
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        iso.open_image(path)
+    assert words in caught.value.message and caught.value.hint
+
+
+def test_an_image_that_was_written_into_a_partition_is_found_there(isos: Isos, tmp_path: Path) -> None:
+    path = tmp_path / "stick.img"
+    start = 5000 * 512
+    path.write_bytes(bytes(start) + isos("plain").read_bytes() + bytes(1 << 20))
+    run.run(["sgdisk", "-a", "1", "-n", "1:5000:0", path], timeout=30)
+    with pytest.raises(SourceError, match=f"disc image at byte {start}, not at its start"):
+        iso.open_image(path)
+
+
 def test_folders_pipes_and_missing_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "missing", Path("/dev/null"), "a\0b"):
