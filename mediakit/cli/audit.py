@@ -49,6 +49,7 @@ def _repair(arguments: argparse.Namespace, plan: FixPlan) -> None:
     from mediakit.errors import RefusedError
     from mediakit.iso import fix
     from mediakit.iso.image import Image
+    from mediakit.stick import implants
 
     device = devices.describe(arguments.image)
     if not device.allowed:
@@ -65,7 +66,13 @@ def _repair(arguments: argparse.Namespace, plan: FixPlan) -> None:
             raise RefusedError(
                 f"{device.path} changed while the repair was planned.", "Look again, then start again."
             )
+        implant = implants.after_writes(
+            target.reader, target.size_bytes, [(region.offset_bytes, region.data) for region in plan.regions]
+        )
         fix.apply(plan, target)
+        if implant is not None:
+            target.write(*implant)
+            target.flush()
         target.reread_partitions()
 
 

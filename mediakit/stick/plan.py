@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from mediakit.errors import RefusedError
 from mediakit.formats import gpt
@@ -94,6 +95,12 @@ def make_plan(image: ImageShape, stick: StickShape, *, with_data: bool = True) -
         notes=(*notes, *merged.notes),
         holes=_differences(image.head, merged.head),
     )
+
+
+def with_head(plan: WritePlan, image_head: bytes, head: bytes) -> WritePlan:
+    """The plan with another first MiB for the stick."""
+    holes = _differences(image_head, head)
+    return replace(plan, tables=replace(plan.tables, head=head), holes=holes)
 
 
 def _differences(old: bytes, new: bytes) -> tuple[Span, ...]:

@@ -24,11 +24,13 @@ from mediakit.iso.edit.apply import apply_in_place, write_new
 from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
 from mediakit.iso.edit.plan import make_plan
+from mediakit.iso.edit.record import IMPLANT_NOTE
 from mediakit.iso.edit.scratch import beside, no_room, put
 from mediakit.iso.edit.undo import complete, history, history_of, undo
 from mediakit.iso.image import Image
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
+from mediakit.stick import implants
 from mediakit.stick.medium import TargetMedium, end_limit
 
 if TYPE_CHECKING:
@@ -76,6 +78,9 @@ def dry_run(path: Path, request: Request, *, compact: bool = False) -> Outcome:
     """What ``request`` would write, without writing."""
     with iso.open_image(path) as image:
         plan, notes = _plan(image, request)
+        if plan is not None:
+            plan = implants.announced(image, plan)
+            notes = _merged(notes, plan)
         notes += ["Then the whole image would be compacted into a new file."] if compact else []
         return replace(_outcome(path, plan, notes), result=PLANNED if plan else ALREADY)
 
@@ -91,7 +96,9 @@ def into(
         if compact:
             done = _compact(image, plan, out, request, work)
         elif plan is not None:
+            plan = implants.renewed(image, plan, work.observer, work.cancel)
             write_new(image, plan, out, work.observer, work.cancel)
+            notes = _merged(notes, plan)
         else:
             _copy(image, out)
     if compact:
@@ -111,6 +118,8 @@ def in_place(
         image = _image(target, path)
         plan, notes = _plan(image, request)
         if plan is not None:
+            plan = implants.renewed(image, plan, work.observer, work.cancel)
+            notes = _merged(notes, plan)
             apply_in_place(medium, plan, work.observer, work.cancel)
             _reread(target, work.observer)
         edits = len(history_of(medium.read, plan.record) if plan is not None else history(image))
@@ -196,6 +205,11 @@ def _check_manifest(
     regions = [(region.offset_bytes, region.size_bytes) for region in plan.regions]
     with open_engine(path) as engine:
         return rewriting.check_manifest(engine, regions, planned, force=force, has_files=has_files)
+
+
+def _merged(notes: list[str], plan: EditPlan) -> list[str]:
+    """The remarks, those of the implanted sum as the plan has them now."""
+    return [*(note for note in notes if note != IMPLANT_NOTE), *plan.notes]
 
 
 def _outcome(path: Path, plan: EditPlan | None, notes: list[str]) -> Outcome:

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from mediakit import run
 from mediakit.block import ioctl
@@ -26,6 +26,9 @@ from mediakit.formats.reader import file_reader
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.units import MIB, SECTOR
+
+if TYPE_CHECKING:
+    from mediakit.stick.implants import Original
 
 BLOCK_BYTES = MIB
 DIGEST_BYTES = 4 * MIB
@@ -68,6 +71,8 @@ class Source:
         self._parts: list[str] = []
         self._seen: dict[int, bytes] = {}
         self.watchers: list[Watcher] = []
+        self.implant: Original | None = None
+        """The image's implanted MD5, for those who change its first MiB."""
 
     @property
     def block_count(self) -> int:

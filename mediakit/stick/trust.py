@@ -12,10 +12,11 @@ from dataclasses import field
 from typing import Any
 
 from mediakit import iso
-from mediakit.engine import manifest
+from mediakit.engine import implanting, manifest
 from mediakit.engine.image import open_engine
 from mediakit.errors import SourceError, TrustError
 from mediakit.plain import dataclass
+from mediakit.stick.implants import Original
 from mediakit.stick.source import Source
 
 _REMEDY = "Get the image again from where it was published; do not use this one."
@@ -75,6 +76,7 @@ def examine(source: Source) -> Judge:
     """
     judge = Judge(segments=_segments(source))
     if not any(segment.path == manifest.PATH.lstrip("/") for segment in judge.segments):
+        _watch_implant(source)
         return judge
     with open_engine(source.path) as image:
         check = image.check_signature()
@@ -86,6 +88,14 @@ def examine(source: Source) -> Judge:
         judge.expected = {f.path.lstrip("/"): f.sha256 for f in image.manifest.files}
     source.watchers.append(judge)
     return judge
+
+
+def _watch_implant(source: Source) -> None:
+    """Have an implanted MD5 checked on the way: sticks get one that is right for their tables."""
+    found = implanting.read(source.reader, source.size_bytes)
+    if found is not None:
+        source.implant = Original(found)
+        source.watchers.append(source.implant)
 
 
 def audit(path: str) -> dict[str, Any] | None:

@@ -17,7 +17,8 @@ from mediakit.errors import CancelledError, DeviceError, MediakitError
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Meter, Observer
 from mediakit.stick import data, receipt, signpost
-from mediakit.stick.plan import WritePlan
+from mediakit.stick.implants import OnStick
+from mediakit.stick.plan import WritePlan, with_head
 from mediakit.stick.probe import probe
 from mediakit.stick.receipt import Receipt
 from mediakit.stick.source import BLOCK_BYTES, DIGEST_BYTES, Source
@@ -66,9 +67,12 @@ def write_stick(job: Job, tally: Tally) -> str:
     the stick then does not boot.
     """
     with _left_unbootable(job, tally):
-        _write_body(job, tally)
+        implant = _implant(job)
+        _write_body(job, tally, implant)
         job.source.digests()
         job.approve()
+        if implant is not None:
+            job = replace(job, plan=with_head(job.plan, _image_head(job), implant.head()))
         _read_back(job, tally)
         _write_data(job, tally)
         _write_tail(job, tally)
@@ -140,7 +144,18 @@ def _has_room(job: Job) -> bool:
     return max(ends) <= signpost.place(job.target.size_bytes)
 
 
-def _write_body(job: Job, tally: Tally) -> None:
+def _image_head(job: Job) -> bytes:
+    return job.source.block(0).ljust(HEAD_BYTES, b"\0")
+
+
+def _implant(job: Job) -> OnStick | None:
+    """The stick's own implanted MD5, where the image has one and the tables change what it covers."""
+    if job.source.implant is None or job.plan.tables.head == _image_head(job):
+        return None
+    return OnStick(job.source.implant, job.plan.tables.head)
+
+
+def _write_body(job: Job, tally: Tally, implant: OnStick | None) -> None:
     first = HEAD_BYTES // BLOCK_BYTES
     job.source.block(0)
     total = job.plan.body.size_bytes
@@ -153,6 +168,8 @@ def _write_body(job: Job, tally: Tally) -> None:
                 job.cancel.check()
                 block = job.source.block(index)
                 offset = index * BLOCK_BYTES
+                if implant is not None:
+                    implant.update(offset, block)
                 if comparing and skip == 0:
                     tally.bytes_compared += len(block)
                     if job.target.read(offset, len(block)) == block:

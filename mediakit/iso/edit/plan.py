@@ -247,7 +247,7 @@ class _Attempt:
                 where = (volume_set.base + volume.lba) * BLOCK + _APPLICATION_USE
                 if _IMPLANT in self.work.view(where, _APPLICATION_USE_BYTES):
                     blank = b" " * _APPLICATION_USE_BYTES
-                    self.draft.write(Phase.PATCHES, where, blank, "implanted checksum (removed)")
+                    self.draft.write(Phase.PATCHES, where, blank, record.IMPLANT_WHY)
                     note = IMPLANT_REMOVED
                     self.work.notes = [*[n for n in self.work.notes if n != note], note]
 

@@ -159,7 +159,7 @@ def _unfinished(reader: Reader, head: int) -> Record | None:
             return None
         values: dict[int, list[bytes]] = {}
         for step in found.steps:
-            if step.old is not None and step.new is not None:
+            if step.old is not None and step.new is not None and step.why != records.IMPLANT_WHY:
                 values.setdefault(step.offset_bytes, []).extend((step.old, step.new))
         for offset, known in values.items():
             now = reader(offset, len(known[0]))
@@ -211,7 +211,7 @@ def _take_back(medium: Medium, record: Record) -> int:
     for steps in reversed(record.phases()):
         for step in steps:
             old = bytes(step.size_bytes) if step.old is None else step.old
-            _write_masked(medium, step, step.new, old)
+            _write_masked(medium, step, None if step.why == records.IMPLANT_WHY else step.new, old)
             written += step.size_bytes
         medium.flush()
     _forget(medium, record)
@@ -257,8 +257,8 @@ def _check_untouched(medium: Medium, record: Record) -> None:
     for step in record.steps:
         last[step.offset_bytes] = step
     for step in last.values():
-        if step.old is None or step.new is None:
-            continue
+        if step.old is None or step.new is None or step.why == records.IMPLANT_WHY:
+            continue  # implantisomd5 may have been run since, as it should
         now = medium.read(step.offset_bytes, step.size_bytes)
         if any(n != new and old != new for n, old, new in zip(now, step.old, step.new, strict=True)):
             raise RefusedError(

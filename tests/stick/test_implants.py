@@ -1,0 +1,143 @@
+"""Media that check themselves when they boot still pass after an edit, a repair, and on a stick; isomd5sum judges."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mediakit import run
+from mediakit.cli.main import main
+from mediakit.engine.rewriting import Request
+from mediakit.engine.verify import verify
+from mediakit.errors import CancelledError
+from mediakit.iso.edit.changes import Put
+from mediakit.iso.edit.medium import FileMedium
+from mediakit.iso.edit.undo import complete
+from mediakit.progress import Cancel
+from mediakit.stick import rewrite
+from mediakit.stick.rewrite import Job
+from tests.isos import make
+
+ADD = Request(files=(Put("/new", b"new" * 1000),))
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GRUB's hybrid image with its sum, as Fedora's are."""
+    folder = tmp_path_factory.mktemp("implants")
+    path = make.make("grub_gpt", folder)
+    run.run(["implantisomd5", path], timeout=60)
+    return path
+
+
+def passes(path: Path) -> bool:
+    return run.run(["checkisomd5", path], timeout=60, check=False).status == 0
+
+
+def test_an_edit_in_place_keeps_it_right_and_undo_brings_the_old_one_back(
+    image: Path, tmp_path: Path
+) -> None:
+    path = shutil.copy(image, tmp_path / "x.iso")
+    first = rewrite.in_place(path, ADD)
+    assert passes(path) and verify(path).checked_by == "md5"
+    assert [note for note in first.notes if "is made anew" in note] and len(first.notes) == 1
+    rewrite.in_place(path, Request(label="OTHER"))
+    assert passes(path)
+    rewrite.undo_in_place(path)
+    assert passes(path)
+    rewrite.undo_in_place(path)
+    assert path.read_bytes() == image.read_bytes()
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_new_file_and_a_compacted_one_get_a_sum_of_their_own(tmp_path: Path, compact: bool) -> None:
+    path = make.make("isohybrid_mbr", tmp_path)
+    run.run(["implantisomd5", path], timeout=60)
+    rewrite.into(path, ADD, tmp_path / "new.iso", compact=compact)
+    assert passes(tmp_path / "new.iso")
+
+
+def test_damage_is_not_made_right_by_an_edit(image: Path, tmp_path: Path) -> None:
+    data = bytearray(image.read_bytes())
+    data[300_000] ^= 1
+    (tmp_path / "x.iso").write_bytes(data)
+    assert not passes(tmp_path / "x.iso")
+    outcome = rewrite.in_place(tmp_path / "x.iso", ADD)
+    assert any("it was damaged before" in note for note in outcome.notes)
+    assert verify(tmp_path / "x.iso").result == "unchecked"
+
+
+def test_undo_takes_back_an_edit_after_implantisomd5_was_run_and_after_a_cut(
+    image: Path, tmp_path: Path
+) -> None:
+    path = shutil.copy(image, tmp_path / "x.iso")
+    rewrite.in_place(path, ADD)
+    run.run(["implantisomd5", "--force", path], timeout=60)
+
+    class Cut(FileMedium):
+        """The power goes at a write of the undo."""
+
+        left = 0
+
+        def write(self, offset: int, data: bytes) -> None:
+            if not self.left:
+                raise CancelledError
+            self.left -= 1
+            super().write(offset, data)
+
+    from mediakit.iso.edit.undo import undo
+
+    edited = path.read_bytes()
+    for writes in range(1, 40):
+        path.write_bytes(edited)
+        with Cut(path) as medium:
+            medium.left = writes
+            try:
+                undo(medium)
+            except CancelledError:
+                pass
+            else:
+                break
+        with FileMedium(path) as whole:
+            complete(whole)
+        assert path.read_bytes() == image.read_bytes(), writes
+    assert writes > 5 and path.read_bytes() == image.read_bytes()
+
+
+def test_a_stop_while_the_sum_is_made_leaves_the_image_alone(image: Path, tmp_path: Path) -> None:
+    path = shutil.copy(image, tmp_path / "x.iso")
+    cancel = Cancel()
+    cancel.set()
+    with pytest.raises(CancelledError):
+        rewrite.in_place(path, ADD, job=Job(cancel=cancel))
+    assert path.read_bytes() == image.read_bytes()
+
+
+@pytest.mark.parametrize("size", ["20M", "64M"])
+def test_a_stick_gets_the_sum_of_what_is_on_it(
+    image: Path, tmp_path: Path, size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its tables are not the image's: without ENGINE-DATA and with it."""
+    stick = str(tmp_path / "stick.img")
+    assert main(["write", str(image), stick, "--size", size, "--yes"]) == 0
+    assert passes(tmp_path / "stick.img") and verify(tmp_path / "stick.img").result == "ok"
+    assert main(["verify", stick]) == 0
+    capsys.readouterr()
+    assert main(["write", str(image), stick, "--yes", "--json"]) == 0
+    assert '"result": "already"' in capsys.readouterr().out
+
+
+def test_a_damaged_image_stays_one_on_the_stick(image: Path, tmp_path: Path) -> None:
+    data = bytearray(image.read_bytes())
+    data[300_000] ^= 1
+    (tmp_path / "x.iso").write_bytes(data)
+    main(["write", str(tmp_path / "x.iso"), str(tmp_path / "stick.img"), "--size", "20M", "--yes"])
+    assert not passes(tmp_path / "stick.img")
+
+
+def test_a_repair_keeps_it_right(image: Path, tmp_path: Path) -> None:
+    path = shutil.copy(image, tmp_path / "x.iso")
+    assert main(["audit", str(path), "--fix"]) == 0
+    assert path.read_bytes() != image.read_bytes() and passes(path)
