@@ -99,6 +99,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
         has_joliet = any(tree.kind == "joliet" for tree in image.trees)
         notes += labels.check(request.label, old, has_joliet=has_joliet)
         if request.label != old:
+            notes += _check_built_in(image, old, force=request.force)
             changes.append(SetVolumeId(request.label))
     if request.usb_bootable:
         from mediakit.iso.edit import usb
@@ -113,6 +114,19 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
         changes += lists
         notes += renewed
     return Changes(tuple(changes), tuple(notes), is_engine)
+
+
+def _check_built_in(image: iso.Image, label: str, *, force: bool) -> list[str]:
+    """RefusedError where a loader has the old label built in: it would no longer find the medium."""
+    from mediakit.iso.edit import builtin
+
+    found = builtin.loaders_with_label(image, label)
+    if not found:
+        return []
+    what = f"The label “{label}” is built into {', '.join(found)}, which looks for it to find the medium."
+    if not force:
+        raise RefusedError(what, "Keep the label; with --force the image gets one that this loader misses.")
+    return [f"{what} It no longer does."]
 
 
 def _without_what_is_there(

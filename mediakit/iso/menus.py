@@ -127,7 +127,11 @@ def _unusual_menu(image: Image, boot: BootImage, disc: Files, findings: list[Fin
     size = min(boot.size_bytes, MAX_BOOT_IMAGE_BYTES)
     core = grub_core.read_bios(image.read_at(boot.offset_bytes, size))
     prefix = core.prefix.rpartition(")")[2] if core is not None else ""
-    if core is None or core.has_memdisk or core.config or not prefix.startswith("/"):
+    if core is not None and core.config:
+        from mediakit.iso import grub_builtin
+
+        return grub_builtin.follow(_medium(image, disc, None), grub_menu.MEDIUM, core, "bios")
+    if core is None or core.has_memdisk or not prefix.startswith("/"):
         return None
     path = f"{prefix}/grub.cfg"
     if disc.find(path) is not None:
@@ -170,7 +174,11 @@ def _uefi_menu(image: Image, volume: EfiVolume) -> Menu | None:
         for prefix in prefixes:
             if files.find(f"{prefix}/grub.cfg") is not None:
                 return grub_menu.follow(medium, device, f"{prefix}/grub.cfg", "uefi", prefix)
-    return None
+    if last.core is None or not last.core.config:
+        return None
+    from mediakit.iso import grub_builtin
+
+    return grub_builtin.follow(medium, grub_menu.ESP, last.core, "uefi")
 
 
 def _medium(image: Image, disc: Files, fat: FatFiles | None) -> Medium:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from mediakit import iso, run
-from mediakit.errors import FormatError
+from mediakit.engine.rewriting import Request, gather
+from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import fat
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import bls_menu, grub_menu, isolinux_menu
+from mediakit.iso.edit import builtin
 from mediakit.iso.grub_menu import Medium
 from mediakit.iso.grub_script import ESP, MEDIUM
 from mediakit.iso.menu import FatFiles, Menu, MenuFile, Spot
@@ -258,6 +260,47 @@ def test_a_kernel_told_of_another_label_is_a_warning(tmp_path: Path, iso_folder:
     config = "label a\nkernel /boot/vmlinuz\nappend root=live:CDLABEL=OTHER\\x20ONE x\n"
     facts = broken_menu(tmp_path, make.tree(iso_folder), isolinux__isolinux_cfg=config)
     assert [f.severity for f in facts.findings if "“OTHER ONE”" in f.what] == ["warning"]
+
+
+def with_built_in(tmp_path: Path, isos_tree: Path, config: str) -> Path:
+    """An image whose GRUB has ``config`` built in, and a menu where only that leads to."""
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", isos_tree, root], timeout=20)
+    (tmp_path / "built-in.cfg").write_text(config)
+    argv = ["grub-mkimage", "-O", "i386-pc-eltorito", "-p", "/odd", "-c", tmp_path / "built-in.cfg"]
+    run.run([*argv, "-o", root / "boot/grub/eltorito.img", "biosdisk", "iso9660", "search"], timeout=60)
+    (root / "boot/grub/grub.cfg").rename(root / "boot/menu.cfg")
+    make.grub_gpt(root, tmp_path / "x.iso")
+    return tmp_path / "x.iso"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "search --file --set=root /boot/menu.cfg\nconfigfile ($root)/boot/menu.cfg\n",
+        "set prefix=(cd)/boot\nsource $prefix/menu.cfg\n",
+    ],
+)
+def test_what_is_built_into_grub_leads_to_its_menu(tmp_path: Path, iso_folder: Path, config: str) -> None:
+    """As SystemRescue's, whose menu is no grub.cfg."""
+    with iso.open_image(with_built_in(tmp_path, make.tree(iso_folder), config)) as image:
+        menu = image.facts().menus.of("bios_cd")
+    assert menu is not None and menu.configs == ("/boot/menu.cfg",)
+    assert [entry.title for entry in menu.entries] == ["x"]
+
+
+@pytest.mark.parametrize("option", ["--label", "-l", "--no-floppy -l", "-sl"])
+def test_a_label_that_is_built_into_grub_cannot_be_changed(
+    tmp_path: Path, iso_folder: Path, option: str
+) -> None:
+    """As Alpine's: the loader would no longer find the medium."""
+    config = f"search {option} TEST\nset prefix=($root)/boot/grub\n"
+    with iso.open_image(with_built_in(tmp_path, make.tree(iso_folder), config)) as image:
+        with pytest.raises(RefusedError, match=r"built into /boot/grub/eltorito\.img"):
+            gather(image, Request(label="OTHER"), now=1)
+        forced = gather(image, Request(label="OTHER", force=True), now=1)
+        assert forced.changes and any("It no longer does." in note for note in forced.notes)
+        assert not builtin.loaders_with_label(image, "ANOTHER")
 
 
 def test_menus_that_are_included_and_not_there_are_one_note(tmp_path: Path, iso_folder: Path) -> None:
