@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mediakit.formats.reader import Reader
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel
 from mediakit.units import MIB
 

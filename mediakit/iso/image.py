@@ -49,6 +49,7 @@ _OTHERS = {
     b"%pdf": "a PDF document",
     b"hsqs": "a squashfs filesystem",
 }
+_PERMISSION = "Run it with sudo, or get its owner's leave to read it."
 _RAW_SYNC = b"\0" + b"\xff" * 10 + b"\0"  # ECMA-130 §14.2
 _UNRAW = "bchunk or iat make an ISO of it."
 _UNPACK = "unxz, gunzip, unzip and the like make the image of it."
@@ -206,6 +207,8 @@ def open_image(path: str | os.PathLike[str]) -> Image:
         descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
     except ValueError as error:
         raise SourceError(f"“{where}” is no path.", _DOWNLOAD) from error
+    except PermissionError as error:
+        raise SourceError(f"{where} cannot be opened: {error.strerror}.", _PERMISSION) from error
     except OSError as error:
         raise SourceError(f"{where} cannot be opened: {error.strerror}.", _DOWNLOAD) from error
     try:

@@ -7,7 +7,7 @@ was wrong before is never made right.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mediakit.engine import implanting
@@ -19,6 +19,7 @@ from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import overlay_reader, planned_image
 from mediakit.iso.edit.record import IMPLANT_NOTE
 from mediakit.iso.image import Image
+from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Meter, Observer
 from mediakit.units import SECTOR, align_up
 

@@ -9,7 +9,7 @@ from mediakit.engine.sweep import Damage
 from mediakit.engine.verify import Verification
 from mediakit.errors import FormatError
 from mediakit.progress import Cancel, Meter, Observer
-from mediakit.stick import data
+from mediakit.stick import data, edits
 from mediakit.stick.receipt import masked_digest
 from mediakit.stick.source import DIGEST_BYTES
 from mediakit.units import SECTOR
@@ -31,14 +31,18 @@ def judge(path: Path, observer: Observer, cancel: Cancel) -> Verification | None
         if len(found.digests.blocks) != -(-found.size_bytes // DIGEST_BYTES):
             raise FormatError("The stick's receipt does not fit its image.", "Write the stick again.")
         meter = Meter(observer, str(path), "verify", found.size_bytes)
-        damaged: list[Damage] = []
+        edited = edits.find(path, target.reader, target.size_bytes)
+        damaged = list(edited.damage(target.reader))
         for number, wanted in enumerate(found.digests.blocks):
             cancel.check()
             offset = number * DIGEST_BYTES
             size = min(DIGEST_BYTES, found.size_bytes - offset)
-            if masked_digest(target.read(offset, size), offset, found.holes) != wanted:
+            if masked_digest(edited.before(offset, size), offset, found.holes) != wanted:
                 damaged.append(Damage(found.image, offset, size, _CAUSE))
             meter.add(size)
-    note = f"It was written from {found.image}, SHA-256 {found.digests.sha256}."
+    notes = [f"It was written from {found.image}, SHA-256 {found.digests.sha256}."]
+    if edited.records:
+        count = "once" if len(edited.records) == 1 else f"{len(edited.records)} times"
+        notes.append(f"It was edited {count} since; what was added then was not checked.")
     result = "damaged" if damaged else "ok"
-    return Verification(str(path), "receipt", result, None, tuple(damaged), (note,))
+    return Verification(str(path), "receipt", result, None, tuple(damaged), tuple(notes))

@@ -124,8 +124,6 @@ def in_place(
             _reread(target, work.observer)
         edits = len(history_of(medium.read, plan.record) if plan is not None else history(image))
     outcome = _outcome(path, plan, [*finished, *notes])
-    if plan is not None and expected is not None and not expected.is_file:
-        outcome = replace(outcome, notes=(*outcome.notes, *_stale_receipt(path)))
     return replace(outcome, undo=outcome.undo | {"edits": edits})
 
 
@@ -327,15 +325,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _stale_receipt(path: Path) -> list[str]:
-    """A stick's receipt holds digests of the image before the edit."""
-    from mediakit.stick import data
-
-    with open_target(path, writable=False) as target:
-        image = _image(target, path)
-        found = data.locate(target)
-        if found is None or image.exists(manifest.PATH) or data.read_receipt(target, found.span) is None:
-            return []
-    return ["The stick's receipt is that of the image before the edit: mediakit verify will name the edit."]
