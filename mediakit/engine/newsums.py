@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mediakit import iso
@@ -19,6 +19,7 @@ from mediakit.iso.edit.changes import Change, Patch, Put, Remove
 from mediakit.units import MIB
 
 _SIGNATURES = (".asc", ".gpg", ".sig", ".sign", ".p7s", ".minisig")
+_MAX_NAMES = 40
 _ARMOUR = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -28,16 +29,17 @@ def plan(image: iso.Image, changes: Iterable[Change]) -> tuple[list[Put], list[s
     puts = {change.path: change for change in made if isinstance(change, Put)}
     removed = [change.path for change in made if isinstance(change, Remove)]
     patches = [change for change in made if isinstance(change, Patch)]
-    if not (puts or removed or patches):
+    patched = _patched_images(image, patches)
+    if not (puts or removed or patched):
         return [], []
     source = IsoSource.of(image)
     found: list[Put] = []
     notes: list[str] = []
-    for path in sums.lists(source):
+    for path in sums.lists_about(source, _names_in(image), (*puts, *removed, *patched)):
         if path in puts or any(_is_below(path, folder) for folder in removed):
             continue
         text = sums.read_list(source, path)
-        listing = _Listing(image, source, puts, removed, patches)
+        listing = _Listing(image, source, puts, removed, patches, patched)
         renewed, count = listing.renew(text, path)
         if not count:
             continue
@@ -59,15 +61,20 @@ class _Listing:
         puts: dict[str, Put],
         removed: list[str],
         patches: list[Patch],
+        patched: set[str],
     ) -> None:
         self._image, self._source = image, source
-        self._puts, self._removed, self._patches = puts, removed, patches
+        self._puts, self._removed, self._patches, self._patched = puts, removed, patches, patched
+        names = {path.rpartition("/")[2] for path in (*puts, *removed, *patched)}
+        self._names = names if len(names) <= _MAX_NAMES else None
 
     def renew(self, text: str, path: str) -> tuple[str, int]:
         """The list with the lines of changed files made anew, and how many these are."""
         rows, count = [], 0
         for row in text.splitlines(keepends=True):
-            entry = next(iter(sums.lines_of(self._source, row, path)), None)
+            entry = None
+            if self._names is None or any(name in row for name in self._names):
+                entry = next(iter(sums.lines_of(self._source, row, path)), None)
             if entry is None or not self._is_changed(entry.path):
                 rows.append(row)
                 continue
@@ -81,16 +88,8 @@ class _Listing:
         return "".join(rows), count
 
     def _is_changed(self, path: str) -> bool:
-        if path in self._puts or any(_is_below(path, gone) for gone in self._removed):
-            return True
-        return bool(self._patches) and self._source.exists(path) and any(self._overlapping(path))
-
-    def _overlapping(self, path: str) -> Iterator[Patch]:
-        spans = self._source.spans(path)
-        for patch in self._patches:
-            start, end = patch.offset_bytes, patch.offset_bytes + len(patch.data)
-            if any(start < at + size and at < end for at, size in spans):
-                yield patch
+        is_touched = path in self._puts or path in self._patched
+        return is_touched or any(_is_below(path, gone) for gone in self._removed)
 
     def _digest(self, entry: sums.Listed) -> str:
         running = hashlib.new(entry.algorithm, usedforsecurity=False)
@@ -101,13 +100,13 @@ class _Listing:
     def _blocks(self, path: str) -> Iterator[bytes]:
         put = self._puts.get(path)
         if put is None:
-            yield from self._patched(path)
+            yield from self._patched_blocks(path)
         elif isinstance(put.source, bytes):
             yield put.source
         else:
             yield from _file_blocks(put.source)
 
-    def _patched(self, path: str) -> Iterator[bytes]:
+    def _patched_blocks(self, path: str) -> Iterator[bytes]:
         for offset, size in self._source.spans(path):
             for at in range(offset, offset + size, MIB):
                 block = bytearray(self._image.read_at(at, min(MIB, offset + size - at)))
@@ -119,6 +118,24 @@ class _Listing:
                             start - patch.offset_bytes : end - patch.offset_bytes
                         ]
                 yield bytes(block)
+
+
+def _patched_images(image: iso.Image, patches: list[Patch]) -> set[str]:
+    """The boot images that patches lie in: menus in EFI images are changed so."""
+    found = set()
+    for boot in image.facts().boot_images if patches else ():
+        start, end = boot.offset_bytes, boot.offset_bytes + boot.size_bytes
+        if boot.path and any(start < p.offset_bytes + len(p.data) and p.offset_bytes < end for p in patches):
+            found.add(boot.path)
+    return found
+
+
+def _names_in(image: iso.Image) -> Callable[[str], Iterable[str]]:
+    def names(folder: str) -> Iterable[str]:
+        node = image.tree.find(folder)
+        return image.tree.children(node) if node is not None and node.kind == "directory" else ()
+
+    return names
 
 
 def _file_blocks(path: Path) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ Understood are the lines of md5sum and its kin (text and binary marks, names esc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mediakit.engine.documents import is_medium_path
@@ -58,9 +58,15 @@ def listed(source: Source) -> list[Listed]:
     return _merge(line for path in _folder_lists(source) for line in _read(source, path))
 
 
-def lists(source: Source) -> list[str]:
-    """The paths of an image's lists: those in the root, and without any those that lie in folders."""
-    return _root_lists(source) or _folder_lists(source)
+def lists_about(source: Source, names: Callable[[str], Iterable[str]], paths: Iterable[str]) -> list[str]:
+    """The lists that may name ``paths``: those in the root, without any those in their folders.
+
+    ``names`` says what a folder holds: the whole tree is not walked for one file.
+    """
+    if found := _root_lists(source):
+        return found
+    folders = dict.fromkeys(path[:at] for path in paths for at in range(1, len(path)) if path[at] == "/")
+    return [f"{folder}/{name}" for folder in folders for name in names(folder) if _LIST_NAME.fullmatch(name)]
 
 
 def read_list(source: Source, path: str) -> str:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from mediakit.engine import implanting
 from mediakit.engine.implanting import FIELD_BYTES, FIELD_OFFSET, Implant, Sum
 from mediakit.formats.reader import Reader
 from mediakit.iso.edit.draft import Phase
-from mediakit.iso.edit.medium import FileMedium
 from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import overlay_reader, planned_image
-from mediakit.iso.edit.record import IMPLANT_NOTE
+from mediakit.iso.edit.plan import IMPLANT_REMOVED
 from mediakit.iso.image import Image
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Meter, Observer
@@ -41,7 +39,7 @@ def renewed(image: Image, plan: EditPlan, observer: Observer, cancel: Cancel) ->
     volume = implanting.volume_bytes(after)
     meter = Meter(observer, str(image.path), "check", old.end + old.for_volume(volume).end)
     field = implanting.renew(old, image.reader, after, volume, meter.add, cancel)
-    notes = tuple(note for note in plan.notes if note != IMPLANT_NOTE)
+    notes = tuple(note for note in plan.notes if note != IMPLANT_REMOVED)
     if field is None:
         return replace(plan, notes=(*notes, _WRONG))
     region = Region(_START, _BYTES, "implanted checksum", Phase.DONE + 1, _sectors(after, field))
@@ -52,7 +50,7 @@ def announced(image: Image, plan: EditPlan) -> EditPlan:
     """The plan for showing: the sum itself is not made."""
     if implanting.read(image.reader, image.size_bytes) is None:
         return plan
-    notes = tuple(_AGAIN if note == IMPLANT_NOTE else note for note in plan.notes)
+    notes = tuple(_AGAIN if note == IMPLANT_REMOVED else note for note in plan.notes)
     return replace(plan, notes=notes)
 
 
@@ -67,19 +65,6 @@ def after_writes(
     after = overlay_reader(reader, size_bytes, regions, size_bytes)
     field = implanting.renew(old, reader, after, implanting.volume_bytes(after))
     return None if field is None or field == old.field else (_START, _sectors(after, field))
-
-
-def carry_over(image: Image, made: Path) -> None:
-    """Give the file that was written anew from ``image`` a sum, where the image has one that is right."""
-    old = implanting.read(image.reader, image.size_bytes)
-    if old is None:
-        return
-    with FileMedium(made) as medium:
-        volume = implanting.volume_bytes(medium.read)
-        field = implanting.renew(old, image.reader, medium.read, volume)
-        if field is not None:
-            medium.write(_START, _sectors(medium.read, field))
-            medium.flush()
 
 
 @dataclass

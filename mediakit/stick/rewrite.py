@@ -23,8 +23,7 @@ from mediakit.formats.reader import cached_reader
 from mediakit.iso.edit.apply import apply_in_place, write_new
 from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
-from mediakit.iso.edit.plan import make_plan
-from mediakit.iso.edit.record import IMPLANT_NOTE
+from mediakit.iso.edit.plan import IMPLANT_REMOVED, make_plan
 from mediakit.iso.edit.scratch import beside, no_room, put
 from mediakit.iso.edit.undo import complete, history, history_of, undo
 from mediakit.iso.image import Image
@@ -207,7 +206,7 @@ def _check_manifest(
 
 def _merged(notes: list[str], plan: EditPlan) -> list[str]:
     """The remarks, those of the implanted sum as the plan has them now."""
-    return [*(note for note in notes if note != IMPLANT_NOTE), *plan.notes]
+    return [*(note for note in notes if note != IMPLANT_REMOVED), *plan.notes]
 
 
 def _outcome(path: Path, plan: EditPlan | None, notes: list[str]) -> Outcome:
@@ -297,7 +296,6 @@ def _compacted(path: Path, out: Path, done: Compacted, notes: list[str]) -> Outc
     if done.way == "nothing":
         return Outcome(str(path), ALREADY, notes=(*notes, *done.notes))
     from mediakit.iso.edit.compact import IMPLANT_RENEWED
-    from mediakit.iso.edit.plan import IMPLANT_REMOVED
 
     if IMPLANT_RENEWED in done.notes:
         notes = [note for note in notes if note != IMPLANT_REMOVED]

@@ -13,6 +13,7 @@ from mediakit.engine.verify import verify
 from mediakit.iso.edit import make_plan, write_new
 from mediakit.iso.edit.changes import Change, Patch, Put, Remove
 from tests.engine import isos
+from tests.isos import make
 
 FILES = {"boot/vmlinuz": b"kernel", "a name": b"a" * 5000, "sub/x": b"x", "sub/y": b"y"}
 
@@ -82,13 +83,26 @@ def test_a_list_that_its_maker_signed_is_left_alone_and_said(tmp_path: Path, how
     assert [note for note in notes if "its maker signed it" in note]
 
 
-def test_bytes_changed_in_place_inside_a_listed_file_count(tmp_path: Path) -> None:
+def test_bytes_changed_in_place_inside_a_listed_boot_image_count(tmp_path: Path) -> None:
     """As for a menu inside an EFI image."""
     from mediakit.engine import newsums
 
-    path = build(tmp_path, {"md5sum.txt": listing("md5")})
+    path = make.make("isohybrid_gpt", tmp_path)
+    root = make.tree(tmp_path)
+    efi = (root / "boot/grub/efi.img").read_bytes()
+    (root / "md5sum.txt").write_text(f"{hashlib.md5(efi).hexdigest()}  ./boot/grub/efi.img\n")
+    make.isohybrid_gpt(root, path)
     with iso.open_image(path) as image:
-        start = image.extents("/a name")[0].offset_bytes
-        puts, _ = newsums.plan(image, [Patch(start + 4990, b"ZZZ", "menu")])
-    wanted = hashlib.md5(b"a" * 4990 + b"ZZZ" + b"a" * 7).hexdigest()
-    assert isinstance(puts[0].source, bytes) and f"{wanted}  ./a name".encode() in puts[0].source
+        start = image.extents("/boot/grub/efi.img")[0].offset_bytes
+        puts, _ = newsums.plan(image, [Patch(start + 4990, b"ZZZ", "menu"), Patch(0, b"x", "MBR")])
+    wanted = hashlib.md5(efi[:4990] + b"ZZZ" + efi[4993:]).hexdigest()
+    assert isinstance(puts[0].source, bytes) and f"{wanted}  ./boot/grub/efi.img".encode() in puts[0].source
+
+
+def test_lists_in_other_folders_are_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adding one file must not cost a walk through all of them."""
+    path = build(tmp_path, {"sub/sums.sha512": listing("sha512", "  /")})
+    with iso.open_image(path) as image:
+        monkeypatch.setattr(type(image.tree), "walk", lambda *_: pytest.fail("the tree was walked"))
+        found = gather(image, Request(files=(Put("/boot/vmlinuz", b"k2"),)), now=1)
+    assert len(found.changes) == 1

@@ -30,10 +30,6 @@ TRAILER_MAGIC = b"mediakit tail 1\n"
 MAX_BODY_BYTES = 192 << 20
 IMPLANT_WHY = "implanted checksum (removed)"
 """The step that blanks isomd5sum's field, which is no longer this edit's: a new sum may lie there since."""
-IMPLANT_NOTE = (
-    "The checksum implanted in the image (isomd5sum) was removed, as it would be wrong: "
-    "implantisomd5 makes a new one."
-)
 _STICK_END_BYTES = 1 << 20
 """Only a stick's backup GPT is overwritten behind a tail: it lies in these last bytes."""
 State = Literal["begun", "committed", "done", "undoing"]
