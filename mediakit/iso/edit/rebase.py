@@ -145,7 +145,7 @@ class _Difference:
         """Where edits changed contents in place."""
         return [
             (step.offset_bytes, step.offset_bytes + step.size_bytes)
-            for step in self._steps(Phase.CONTENTS)
+            for step in self._steps(Phase.CONTENTS, Phase.TREES)
             if step.offset_bytes < self.base.size_bytes
         ]
 
@@ -155,7 +155,7 @@ class _Difference:
         ``starts``: where files of the original begin.
         """
         patched = SketchMedium(self.base.reader, self.base.size_bytes)
-        for step in self._steps(Phase.PATCHES):
+        for step in self._steps(Phase.PATCHES, Phase.TABLES):
             end = step.offset_bytes + step.size_bytes
             if step.old is not None and step.new is not None and end <= patched.size_bytes:
                 now = patched.read(step.offset_bytes, step.size_bytes)
@@ -184,10 +184,10 @@ class _Difference:
                 if now != patched.read(old.start + at, length):
                     patched.write(old.start + at, now)
 
-    def _steps(self, phase: Phase) -> Iterator[Step]:
-        """The steps of a phase, the oldest edit first."""
+    def _steps(self, first: Phase, end: Phase) -> Iterator[Step]:
+        """The steps of the phases from ``first`` to before ``end``, the oldest edit first."""
         for record in reversed(self.edits):
-            yield from (step for step in record.steps if step.phase == phase)
+            yield from (step for step in record.steps if first <= step.phase < end)
 
 
 def spans(node: Node) -> list[Span]:

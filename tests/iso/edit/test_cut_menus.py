@@ -11,7 +11,7 @@ from mediakit import iso, run
 from mediakit.engine import rewriting
 from mediakit.formats import fat
 from mediakit.iso import edit
-from mediakit.iso.edit import grubmenu
+from mediakit.iso.edit import compact, grubmenu
 from tests.iso.edit import crash
 from tests.isos import make
 from tests.isos.programs import efi_program
@@ -76,6 +76,18 @@ def test_every_cut_leaves_whole_menus(tree: Path, tmp_path: Path, kind: str) -> 
         for state in crash.cuts(start, barriers, kind, 2):
             assert inside(state, disk) in whole
             assert crash.working(state) == crash.working(old)
+
+
+def test_menus_stay_edited_when_the_image_is_compacted(tree: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "edited.iso", tmp_path / "compact.iso"
+    make.isohybrid_gpt(tree, path)
+    request = rewriting.Request(kernel_arguments=("console=ttyS0", "quiet"), timeout_seconds=9)
+    with iso.open_image(path) as image:
+        plan = edit.make_plan(image, rewriting.gather(image, request, now=NOW).changes, now=NOW)
+    with edit.FileMedium(path) as medium:
+        edit.apply_in_place(medium, plan)
+    assert compact.compact(path, out).way == "rebased"
+    assert inside(out.read_bytes(), tmp_path / "judged.iso") == "".join(changed(request))
 
 
 def changed(request: rewriting.Request) -> list[str]:
