@@ -19,9 +19,7 @@ A_SAMPLE = [
     # of every kind three sorts, by other routes each
     (kind, name, *tiny.routes(kind)[(row + column) % len(tiny.routes(kind))])
     for row, kind in enumerate(tiny.KINDS)
-    for column, name in enumerate(
-        ("kernel" if kind in tiny.NOT_COMPACTED else "compact", SORTS[2 * row % 7], SORTS[(2 * row + 1) % 7])
-    )
+    for column, name in enumerate(("compact", SORTS[2 * row % 7], SORTS[(2 * row + 1) % 7]))
 ]
 TESTERS = [
     # loaders and routes that can start what: Multiboot and boot sectors want a BIOS

@@ -65,9 +65,6 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
 """Those that begin with disc_ boot from disc only, until --usb-bootable."""
 BIOS_ONLY = frozenset({"isohybrid_mbr", "grub_rescue"})
 """Debian's grub-mkrescue makes what a BIOS boots where GRUB's files for UEFI are not installed."""
-NOT_COMPACTED = frozenset({"isohybrid_apm", "grub_gpt", "grub_bootable_flag"})
-"""A full rewrite (--compact) refuses them: it would lose the Apple map, or the EFI image in the boot catalog."""
-
 _MODULES = ("fs/isofs/isofs", "drivers/scsi/sr_mod", "drivers/scsi/sd_mod", "drivers/ata/ahci")
 _MODULES += ("drivers/usb/host/xhci-pci", "drivers/usb/storage/usb-storage")
 _GRUB_MODULES = "biosdisk iso9660 part_gpt part_msdos normal configfile linux linux16 multiboot chain search"
