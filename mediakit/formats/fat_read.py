@@ -17,8 +17,8 @@ from mediakit.plain import dataclass
 
 MAX_DEPTH = 64
 MAX_DIRECTORY_BYTES = 2 << 20  # 65536 slots, the most a FAT directory may have
-MAX_KNOWN_BYTES = 8 << 20
-"""Directories that one reader looks names up in: they are kept, some ten times as large."""
+MAX_KNOWN_BYTES, MAX_KNOWN_NAMES = 64 << 20, 200_000
+"""Directories that one reader looks names up in, with clusters of 32 KiB; their names are kept."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Fat:
         self.volume = fat_volume.parse(reader(0, 512))
         self.table = FatTable(reader, self.volume)
         self._known: dict[int, list[DirectoryEntry]] = {}
-        self._left = MAX_KNOWN_BYTES
+        self._left_bytes, self._left_names = MAX_KNOWN_BYTES, MAX_KNOWN_NAMES
 
     @property
     def type(self) -> int:
@@ -154,7 +154,7 @@ class Fat:
 
     def _forget(self) -> None:
         self._known.clear()
-        self._left = MAX_KNOWN_BYTES
+        self._left_bytes, self._left_names = MAX_KNOWN_BYTES, MAX_KNOWN_NAMES
 
     def names(self, cluster: int) -> Iterator[DirectoryEntry]:
         """The files and folders of a directory, without label, ``.`` and ``..``; cluster 0 is the root.
@@ -163,10 +163,11 @@ class Fat:
         looked into is absurdly long.
         """
         if cluster not in self._known:
-            self._left -= sum(size for _, size in self.directory_extents(cluster))
-            if self._left < 0:
+            self._left_bytes -= sum(size for _, size in self.directory_extents(cluster))
+            if self._left_bytes < 0 or self._left_names < 0:
                 raise FormatError("The FAT filesystem is damaged: its folders are absurdly long.")
             self._known[cluster] = [entry for entry in self.entries(cluster) if _is_name(entry)]
+            self._left_names -= len(self._known[cluster])
         yield from self._known[cluster]
 
     def entries(self, cluster: int) -> Iterator[DirectoryEntry]:

@@ -19,7 +19,7 @@ MAX_STEPS = 10_000
 MAX_DEPTH = 80
 MAX_VALUE = 4096
 MAX_WORDS = 256
-MAX_TEXT = 1 << 20
+MAX_TEXT = 2 << 20
 """Characters of words that are expanded, over a whole menu: a step may have thousands of words."""
 _MAX_ENDS = 32
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
