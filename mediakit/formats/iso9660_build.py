@@ -19,6 +19,8 @@ MAX_RECORD_BYTES = 255
 MAX_EXTENT_BYTES = 0xFFFFFFFF // BLOCK * BLOCK
 """What one record can say, in whole blocks: a larger file gets several (§9.1.4)."""
 SPACE_SIZE, VOLUME_ID, PATH_TABLE_SIZE, PATH_TABLES, ROOT_RECORD = 80, 40, 132, 140, 156
+MAX_FOLDERS = 0xFFFF
+"""A path table numbers them with 16 bits (§9.4.4)."""
 VOLUME_ID_BYTES = 32
 
 
@@ -148,7 +150,8 @@ def parse_path_table(data: bytes, big_endian: bool = False) -> list[PathEntry]:
     at = 0
     while at + 8 <= len(data) and data[at]:
         length, extended, lba, parent = layout.unpack_from(data, at)
-        if at + 8 + length > len(data) or not 1 <= parent <= max(1, len(found)):
+        is_sound = at + 8 + length <= len(data) and 1 <= parent <= max(1, len(found))
+        if not is_sound or len(found) >= MAX_FOLDERS:
             raise FormatError("The path table is damaged.")
         found.append(PathEntry(bytes(data[at + 8 : at + 8 + length]), lba, parent, extended))
         at += 8 + length + length % 2
@@ -159,7 +162,7 @@ def parse_path_table(data: bytes, big_endian: bool = False) -> list[PathEntry]:
 
 def build_path_table(entries: Sequence[PathEntry], big_endian: bool = False) -> bytes:
     """The bytes of a table; FormatError for more directories than it can number."""
-    if len(entries) > 0xFFFF:
+    if len(entries) > MAX_FOLDERS:
         raise FormatError("There are more than 65535 folders: the path table cannot number them.")
     layout = struct.Struct(">BBIH" if big_endian else "<BBIH")
     data = bytearray()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mediakit.errors import FormatError, RefusedError
-from mediakit.formats import fat, fat_read, pe, udf_volume
+from mediakit.formats import fat, fat_read, iso9660_build, pe, udf_volume
 from mediakit.formats.fat_read import Fat
 from mediakit.formats.reader import Reader, bytes_reader
 from mediakit.iso import bls_menu, edit, grub_config, grub_menu, isolinux_menu
@@ -260,6 +260,13 @@ def test_folders_that_overlap_are_found_out_by_whoever_looks_for_a_file() -> Non
     assert tree.read <= 1 << 20
     with pytest.raises(FormatError, match="overlap"):
         list(tree.walk())
+
+
+def test_a_path_table_numbers_so_many_folders_only() -> None:
+    table = struct.pack("<BBIH2s", 1, 0, 20, 1, b"\0\0") + struct.pack("<BBIH2s", 1, 0, 21, 1, b"a\0") * 65534
+    assert len(iso9660_build.parse_path_table(table)) == 65535
+    with cpu_seconds(15), pytest.raises(FormatError):
+        iso9660_build.parse_path_table(table * 12)
 
 
 def test_pieces_of_a_udf_metadata_file_are_found_without_going_through_all() -> None:

@@ -17,7 +17,6 @@ from mediakit.iso.edit.folders import EditTree, Folder, all_changed
 from mediakit.plain import dataclass
 
 MAX_TABLE_BYTES = 8 << 20
-MAX_FOLDERS = 65535
 
 
 @dataclass(eq=False)
@@ -98,7 +97,7 @@ def _from_folders(tree: EditTree) -> _Item:
             lba = int.from_bytes(raw[2:6], "little") + raw[1]
             if not raw[25] & 2:
                 continue
-            if lba in seen or len(seen) >= MAX_FOLDERS:
+            if lba in seen or len(seen) >= build.MAX_FOLDERS:
                 raise RefusedError("The folders of the disc image lead in circles, or are too many.")
             seen.add(lba)
             child = _Item(build.record_name(raw), lba)
