@@ -1,6 +1,6 @@
 """Keeping isomd5sum's implanted MD5 true where we change an image on purpose: edits, repairs, sticks' tables.
 
-What the sum is and how it is made is ``engine.implanting``'s; here it is fitted to what changes. A sum that
+What the sum is and how it is made is ``iso.implanting``'s; here it is fitted to what changes. A sum that
 was wrong before is never made right.
 """
 
@@ -9,25 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mediakit.engine import implanting
-from mediakit.engine.implanting import FIELD_BYTES, FIELD_OFFSET, Implant, Sum
 from mediakit.formats.reader import Reader
+from mediakit.iso import implanting
 from mediakit.iso.edit.draft import Phase
 from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import overlay_reader, planned_image
 from mediakit.iso.edit.plan import IMPLANT_REMOVED
 from mediakit.iso.image import Image
+from mediakit.iso.implanting import FIELD_BYTES, FIELD_OFFSET, RENEWED, WRONG, Implant, Sum
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Meter, Observer
 from mediakit.units import SECTOR, align_up
 
 _START = FIELD_OFFSET // SECTOR * SECTOR
 _BYTES = align_up(FIELD_OFFSET + FIELD_BYTES, SECTOR) - _START
-_AGAIN = "The checksum implanted in the image (isomd5sum) is made anew."
-_WRONG = (
-    "The image is not what its implanted checksum (isomd5sum) says: it was damaged before, and the checksum "
-    "is removed."
-)
 
 
 def renewed(image: Image, plan: EditPlan, observer: Observer, cancel: Cancel) -> EditPlan:
@@ -41,16 +36,16 @@ def renewed(image: Image, plan: EditPlan, observer: Observer, cancel: Cancel) ->
     field = implanting.renew(old, image.reader, after, volume, meter.add, cancel)
     notes = tuple(note for note in plan.notes if note != IMPLANT_REMOVED)
     if field is None:
-        return replace(plan, notes=(*notes, _WRONG))
+        return replace(plan, notes=(*notes, WRONG))
     region = Region(_START, _BYTES, "implanted checksum", Phase.DONE + 1, _sectors(after, field))
-    return replace(plan, regions=(*plan.regions, region), notes=(*notes, _AGAIN))
+    return replace(plan, regions=(*plan.regions, region), notes=(*notes, RENEWED))
 
 
 def announced(image: Image, plan: EditPlan) -> EditPlan:
     """The plan for showing: the sum itself is not made."""
     if implanting.read(image.reader, image.size_bytes) is None:
         return plan
-    notes = tuple(_AGAIN if note == IMPLANT_REMOVED else note for note in plan.notes)
+    notes = tuple(RENEWED if note == IMPLANT_REMOVED else note for note in plan.notes)
     return replace(plan, notes=notes)
 
 

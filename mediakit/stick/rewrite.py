@@ -295,9 +295,9 @@ def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, j
 def _compacted(path: Path, out: Path, done: Compacted, notes: list[str]) -> Outcome:
     if done.way == "nothing":
         return Outcome(str(path), ALREADY, notes=(*notes, *done.notes))
-    from mediakit.iso.edit.compact import IMPLANT_RENEWED
+    from mediakit.iso.implanting import RENEWED, WRONG
 
-    if IMPLANT_RENEWED in done.notes:
+    if RENEWED in done.notes or WRONG in done.notes:
         notes = [note for note in notes if note != IMPLANT_REMOVED]
     size = out.stat().st_size
     return Outcome(

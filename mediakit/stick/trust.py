@@ -12,9 +12,10 @@ from dataclasses import field
 from typing import Any
 
 from mediakit import iso
-from mediakit.engine import implanting, manifest
+from mediakit.engine import manifest
 from mediakit.engine.image import open_engine
 from mediakit.errors import SourceError, TrustError
+from mediakit.iso import implanting
 from mediakit.plain import dataclass
 from mediakit.stick.implants import Original
 from mediakit.stick.source import Source

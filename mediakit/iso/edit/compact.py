@@ -17,10 +17,11 @@ from typing import Literal
 from mediakit import run
 from mediakit.errors import FormatError, MediakitError, MissingToolError, RefusedError, UsageError
 from mediakit.formats.reader import Reader
+from mediakit.iso import implanting
 from mediakit.iso.edit import anew, rebase
 from mediakit.iso.edit.apply import write_new
-from mediakit.iso.edit.implant import implant, implanted_field
 from mediakit.iso.edit.likeness import differences, remarks
+from mediakit.iso.edit.medium import FileMedium
 from mediakit.iso.edit.model import EditPlan
 from mediakit.iso.edit.overlay import planned_image
 from mediakit.iso.edit.plan import IMPLANT_REMOVED
@@ -28,11 +29,11 @@ from mediakit.iso.edit.restamp import restamp
 from mediakit.iso.edit.survey import survey
 from mediakit.iso.edit.undo import newest_record
 from mediakit.iso.image import Image, open_image
+from mediakit.iso.implanting import Implant
 from mediakit.plain import dataclass
-from mediakit.progress import Cancel, Event, Observer, ignore
+from mediakit.progress import Cancel, Event, Meter, Observer, ignore
 from mediakit.units import MIB, format_size
 
-IMPLANT_RENEWED = "The checksum implanted in the image (isomd5sum) was made anew."
 _KEEP = "Edit the image without --compact: that keeps everything."
 _UNEDITED = "It carries no edits that could be dropped: use it as it is, or make it with what made it."
 _WORTH_BYTES = MIB
@@ -73,23 +74,32 @@ def compact(
             raise RefusedError(
                 "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
             )
-        field = implanted_field(image.reader)
-        with suppress(RefusedError, FormatError):
-            field = field or implanted_field(rebase.unedited(image).read)
+        implant = _implant_of(image)
         try:
             if keeps_places:
                 plan = rebase.plan_rebase(image)
                 done = Compacted("rebased", job.rebase(image, plan)) if plan else Compacted("nothing")
             else:
                 done = job.best(image, force=force)
-            if field and done.way != "nothing":
-                implant(out, job.observer, job.cancel, field)
+            if implant is not None and done.way != "nothing":
                 notes = (note for note in done.notes if note != IMPLANT_REMOVED)
-                done = replace(done, notes=(*notes, IMPLANT_RENEWED))
+                done = replace(done, notes=(*notes, job.implant(*implant)))
             return done
         except BaseException:
             out.unlink(missing_ok=True)
             raise
+
+
+def _implant_of(image: Image) -> tuple[Implant, Reader] | None:
+    """isomd5sum's sum that the image has, or had before its edits, and what it is of."""
+    old = implanting.read(image.reader, image.size_bytes)
+    if old is not None:
+        return old, image.reader
+    with suppress(RefusedError, FormatError):
+        sketch = rebase.unedited(image)
+        old = implanting.read(sketch.read, sketch.size_bytes)
+        return (old, sketch.read) if old is not None else None
+    return None
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,16 @@ class _Job:
     approve: Approve | None
     observer: Observer
     cancel: Cancel
+
+    def implant(self, old: Implant, before: Reader) -> str:
+        """Make the sum of the new image where ``old`` is that of ``before``; a remark on what was done."""
+        with FileMedium(self.out) as medium:
+            volume = implanting.volume_bytes(medium.read)
+            meter = Meter(self.observer, str(self.out), "check", old.end + old.for_volume(volume).end)
+            field = implanting.renew(old, before, medium.read, volume, meter.add, self.cancel)
+            medium.write(implanting.FIELD_OFFSET, field or b" " * implanting.FIELD_BYTES)
+            medium.flush()
+        return implanting.RENEWED if field else implanting.WRONG
 
     def best(self, image: Image, *, force: bool) -> Compacted:
         """Rebased where that is as small; else anew, where nothing is lost by it; else rebased as well."""

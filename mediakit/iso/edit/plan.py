@@ -29,6 +29,7 @@ from mediakit.iso.edit.survey import Survey, survey
 from mediakit.iso.edit.tables import Growth, Tables
 from mediakit.iso.edit.undo import newest_record
 from mediakit.iso.image import Image
+from mediakit.iso.implanting import MARK
 from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up, format_size
 
@@ -39,7 +40,7 @@ IMPLANT_REMOVED = (
     "The checksum implanted in the image (isomd5sum) was removed, as it would be wrong: "
     "implantisomd5 makes a new one."
 )
-_IMPLANT, _APPLICATION_USE, _APPLICATION_USE_BYTES = b"ISO MD5SUM", 883, 512
+_APPLICATION_USE, _APPLICATION_USE_BYTES = 883, 512
 
 
 def make_plan(
@@ -245,7 +246,7 @@ class _Attempt:
         for volume_set in self.work.space.sets:
             for volume in volume_set.descriptors.volumes:
                 where = (volume_set.base + volume.lba) * BLOCK + _APPLICATION_USE
-                if _IMPLANT in self.work.view(where, _APPLICATION_USE_BYTES):
+                if MARK in self.work.view(where, _APPLICATION_USE_BYTES):
                     blank = b" " * _APPLICATION_USE_BYTES
                     self.draft.write(Phase.PATCHES, where, blank, record.IMPLANT_WHY)
                     note = IMPLANT_REMOVED

@@ -13,10 +13,10 @@ from pathlib import Path
 from mediakit.formats import gpt
 from mediakit.formats.gpt import Gpt
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.iso.edit.implant import MARK
 from mediakit.iso.edit.medium import FileMedium
 from mediakit.iso.edit.survey import Part, partitions, read_tables, volume_sets
 from mediakit.iso.image import Image
+from mediakit.iso.implanting import MARK
 from mediakit.units import SECTOR
 
 _NAMING = ((8, 40), (190, 881), (883, 1395))

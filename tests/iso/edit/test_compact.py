@@ -13,7 +13,8 @@ from mediakit import iso, run
 from mediakit.errors import RefusedError
 from mediakit.iso import edit
 from mediakit.iso.edit import anew
-from mediakit.iso.edit.compact import IMPLANT_RENEWED, compact
+from mediakit.iso.edit.compact import compact
+from mediakit.iso.implanting import RENEWED, WRONG
 from mediakit.units import MIB
 from tests.iso.edit import judges
 from tests.iso.edit.test_kinds import KINDS, apply, copied
@@ -241,11 +242,24 @@ def test_an_implanted_checksum_is_made_anew(isos: Isos, tmp_path: Path, room_byt
     run.run(["implantisomd5", "--supported-iso", path], timeout=30)
     apply(path, edit.Put("/added", b"added"), *([edit.Remove("/large")] if room_bytes else []))
     done = compact(path, out)
-    assert done.notes[-1] == IMPLANT_RENEWED and done.way == ("anew" if room_bytes else "rebased")
+    assert done.notes[-1] == RENEWED and done.way == ("anew" if room_bytes else "rebased")
     run.run(["checkisomd5", out], timeout=30)
     data = out.read_bytes()
     run.run(["implantisomd5", "--force", "--supported-iso", out], timeout=30)
     assert out.read_bytes() == data and b"RHLISOSTATUS=1" in data[:40000]
+
+
+def test_damage_does_not_become_right_by_being_compacted(isos: Isos, tmp_path: Path) -> None:
+    path, out = copied(isos, "isohybrid_gpt", tmp_path), tmp_path / "out.iso"
+    run.run(["implantisomd5", path], timeout=30)
+    with iso.open_image(path) as image:
+        place = image.extents("/boot/vmlinuz")[0].offset_bytes
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(b"damage")
+    apply(path, edit.Put("/added", b"added"))
+    assert compact(path, out).notes[-1] == WRONG
+    assert b"ISO MD5SUM" not in out.read_bytes()
 
 
 def test_a_compressed_file_that_was_replaced_stays_so(isos: Isos, tmp_path: Path) -> None:

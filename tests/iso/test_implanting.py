@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mediakit import run
-from mediakit.engine import implanting
 from mediakit.formats.reader import bytes_reader
+from mediakit.iso import implanting
 from tests.engine import isos
 
 

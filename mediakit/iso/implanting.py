@@ -28,6 +28,12 @@ _MD5 = re.compile(rb"ISO MD5SUM = ([0-9a-f]{32});")
 _SKIP = re.compile(rb"SKIPSECTORS = ([0-9]{1,6});")
 _SUMS = re.compile(rb"FRAGMENT SUMS = [0-9a-f]{0,60};")
 _BLANK = b" " * FIELD_BYTES
+MARK = b"ISO MD5SUM"
+RENEWED = "The checksum implanted in the image (isomd5sum) is made anew."
+WRONG = (
+    "The image is not what its implanted checksum (isomd5sum) says: it was damaged before, and the checksum "
+    "is removed."
+)
 
 
 @dataclass(frozen=True)
