@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mediakit.errors import DeviceError, FormatError
 
@@ -87,6 +87,23 @@ def sub_reader(reader: Reader, start: int, size_bytes: int) -> Reader:
     def read(offset: int, size: int) -> bytes:
         _check(offset, size, size_bytes)
         return reader(start + offset, size)
+
+    return read
+
+
+def patched_reader(reader: Reader, patches: Sequence[tuple[int, bytes]]) -> Reader:
+    """A reader that sees each of ``patches`` (offset, bytes) in place of what lies there, later ones on top.
+
+    The sequence is looked at with every read: what is added to it meanwhile is seen.
+    """
+
+    def read(offset: int, size: int) -> bytes:
+        data = bytearray(reader(offset, size))
+        for at, new in patches:
+            start, end = max(at, offset), min(at + len(new), offset + size)
+            if start < end:
+                data[start - offset : end - offset] = new[start - at : end - at]
+        return bytes(data)
 
     return read
 

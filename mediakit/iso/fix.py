@@ -4,22 +4,25 @@ A repair is taken only where the truth is unambiguous, and only if the image, ju
 something better and nothing worse. File contents are never touched, but for the boot information tables that
 loaders keep inside their boot image. Each region is written, flushed and read back before the next one; after
 any cut the image is as it was or better, and a new plan completes it. Nothing here knows devices: who writes
-passes a ``Writer``.
+passes a ``Writer`` (``iso.edit.medium``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mediakit.errors import DeviceError, FormatError, RefusedError
 from mediakit.formats.iso9660 import BLOCK, FIRST_DESCRIPTOR
-from mediakit.formats.reader import Reader
+from mediakit.formats.reader import patched_reader
 from mediakit.iso import fix_boot, fix_tables
 from mediakit.iso.facts import ImageFacts, gather
 from mediakit.iso.fix_region import FixRegion
 from mediakit.iso.image import Image
 from mediakit.plain import dataclass
+
+if TYPE_CHECKING:
+    from mediakit.iso.edit.medium import Writer
 
 Repair = Callable[[Image], list[FixRegion]]
 REPAIRS: tuple[Repair, ...] = (
@@ -32,18 +35,6 @@ REPAIRS: tuple[Repair, ...] = (
     fix_tables.restore_active,
 )
 """In the order in which they are written: tables before what lies in them, the MBR's flag last."""
-
-
-class Writer(Protocol):
-    """What is repaired, opened for writing by who knows that it is safe (``block.target.Target``)."""
-
-    def read(self, offset: int, size: int) -> bytes: ...
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Durable only after ``flush``."""
-        ...
-
-    def flush(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +99,7 @@ class _Patched(Image):
     """An image as if regions were written; closing it closes nothing."""
 
     def __init__(self, image: Image, regions: list[FixRegion], kept: ImageFacts | None) -> None:
-        reader = overlay(image.reader, regions)
+        reader = patched_reader(image.reader, [(r.offset_bytes, r.data) for r in regions])
         super().__init__(image.path, reader, image.size_bytes, session_lba=image._session_lba)
         self._kept = kept
         self._judged: ImageFacts | None = None
@@ -133,23 +124,6 @@ def with_regions(image: Image, regions: list[FixRegion], known: ImageFacts | Non
         for start, stop in spans
     )
     return _Patched(image, regions, None if touches else known)
-
-
-def overlay(reader: Reader, regions: list[FixRegion]) -> Reader:
-    """A reader that sees ``regions`` in place of what lies there."""
-
-    def read(offset: int, size: int) -> bytes:
-        data = bytearray(reader(offset, size))
-        for region in regions:
-            start = max(offset, region.offset_bytes)
-            end = min(offset + size, region.offset_bytes + len(region.data))
-            if start < end:
-                data[start - offset : end - offset] = region.data[
-                    start - region.offset_bytes : end - region.offset_bytes
-                ]
-        return bytes(data)
-
-    return read
 
 
 def apply(plan: FixPlan, writer: Writer) -> None:

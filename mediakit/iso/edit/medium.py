@@ -1,4 +1,4 @@
-"""What an edit writes to: a Protocol, and ordinary files. Devices come from the caller, who checked them."""
+"""What edits and repairs write to: Protocols, and ordinary files. Devices come from who checked them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from mediakit.formats.reader import Reader, file_reader
 from mediakit.units import SECTOR
 
 
-class Medium(Protocol):
-    """Offsets and sizes in bytes. What was written is durable after ``flush`` only."""
-
-    @property
-    def size_bytes(self) -> int: ...
+class Writer(Protocol):
+    """What keeps its size; opened by who knows that it is safe (``block.target.Target``)."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly ``size`` bytes; FormatError or DeviceError past the end."""
         ...
 
-    def write(self, offset: int, data: bytes) -> None: ...
+    def write(self, offset: int, data: bytes) -> None:
+        """Durable only after ``flush``."""
+        ...
 
     def flush(self) -> None: ...
+
+
+class Medium(Writer, Protocol):
+    """What can grow. Offsets and sizes in bytes."""
+
+    @property
+    def size_bytes(self) -> int: ...
 
     def resize(self, size_bytes: int) -> None:
         """Give a file another size (new bytes are zeros); on a device nothing happens within its size."""
