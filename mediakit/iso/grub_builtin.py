@@ -68,3 +68,6 @@ class _WithText:
 
     def read(self, path: str) -> bytes:
         return self._text if path == _PATH else self._files.read(path)
+
+    def names(self, folder: str) -> list[str]:
+        return self._files.names(folder)

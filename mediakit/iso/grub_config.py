@@ -9,7 +9,7 @@ who edits a menu can change a word and leave all else as it is. Damaged scripts 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from itertools import islice
 from typing import Literal
 
@@ -59,6 +59,7 @@ class If:
 
     branches: tuple[tuple[Script, Script], ...]
     otherwise: Script
+    start: int
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Loop:
     words: tuple[Word, ...]
     condition: Script
     body: Script
+    start: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Function:
     name: str
     body: Script
     line: int
+    start: int
 
 
 Statement = Command | If | Loop | Function
@@ -94,21 +97,53 @@ class Script:
 
     def commands(self) -> Iterator[Command]:
         """Every command in here, conditions and blocks included, in the order of the text."""
-        for statement in self.statements:
+        return (placed.command for placed in self.placed())
+
+    def placed(self, around: Around | None = None) -> Iterator[Placed]:
+        """The same, each with what is around it."""
+        for number, statement in enumerate(self.statements):
+            outer = around or Around(statement.start)
             if isinstance(statement, Command):
-                yield statement
+                yield Placed(statement, outer, self, number)
                 for block in statement.blocks:
-                    yield from block.commands()
+                    yield from block.placed(replace(outer, blocks=(*outer.blocks, statement.name)))
             elif isinstance(statement, If):
                 for condition, body in statement.branches:
-                    yield from condition.commands()
-                    yield from body.commands()
-                yield from statement.otherwise.commands()
+                    yield from condition.placed(outer)
+                    yield from body.placed(outer)
+                yield from statement.otherwise.placed(outer)
             elif isinstance(statement, Loop):
-                yield from statement.condition.commands()
-                yield from statement.body.commands()
+                again = replace(outer, is_repeated=True)
+                yield from statement.condition.placed(again)
+                yield from statement.body.placed(again)
             else:
-                yield from statement.body.commands()
+                inside = replace(outer, blocks=(*outer.blocks, "function"), is_repeated=True)
+                yield from statement.body.placed(inside)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a command stands in: where the outermost statement begins, the blocks it is inside by the names of
+    their commands (outermost first), and whether it may run more than once (loops, functions).
+    """
+
+    start: int
+    blocks: tuple[str, ...] = ()
+    is_repeated: bool = False
+
+    @property
+    def is_entry(self) -> bool:
+        return any(block in ENTRY_COMMANDS for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A command, what is around it, and the list of statements whose ``number``-th it is."""
+
+    command: Command
+    around: Around
+    script: Script
+    number: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +154,7 @@ class EntryText:
     entry_id: str
     command: Command
     depth: int
+    place: Placed
 
     @property
     def body(self) -> Script:
@@ -132,13 +168,12 @@ def parse(text: bytes, most_tokens: int = MAX_TOKENS) -> Script:
 
 def entries(script: Script) -> Iterator[EntryText]:
     """Every ``menuentry`` and ``submenu``, wherever it stands, in the order of the text."""
-    ends: list[int] = []
-    for command in script.commands():
+    for placed in script.placed():
+        command = placed.command
         if command.name in ENTRY_COMMANDS:
-            ends = [end for end in ends if end > command.start]
             title, entry_id = entry_title([word.text for word in command.arguments])
-            yield EntryText(title, entry_id, command, len(ends))
-            ends.append(command.end)
+            depth = sum(block in ENTRY_COMMANDS for block in placed.around.blocks)
+            yield EntryText(title, entry_id, command, depth, placed)
 
 
 def entry_title(words: Sequence[str]) -> tuple[str, str]:
@@ -225,7 +260,8 @@ class _Parser:
     def _if(self, depth: int) -> If:
         branches = []
         otherwise = Script()
-        line = self._tokens[self._at].line
+        first = self._tokens[self._at]
+        line = first.line
         while self._reserved() in ("if", "elif"):
             self._at += 1
             condition = self._list(("then", "fi"), depth)
@@ -235,10 +271,11 @@ class _Parser:
             self._at += 1
             otherwise = self._list(("fi",), depth)
         self._take("fi", line)
-        return If(tuple(branches), otherwise)
+        return If(tuple(branches), otherwise, first.start)
 
     def _loop(self, word: str, depth: int) -> Loop:
-        line = self._tokens[self._at].line
+        first = self._tokens[self._at]
+        line = first.line
         self._at += 1
         variable, words = "", []
         condition = Script()
@@ -259,16 +296,16 @@ class _Parser:
         kind: Literal["for", "while", "until"] = "for"
         if word != "for":
             kind = "while" if word == "while" else "until"
-        return Loop(kind, variable, tuple(words), condition, body)
+        return Loop(kind, variable, tuple(words), condition, body, first.start)
 
     def _function(self, depth: int) -> Function:
-        line = self._tokens[self._at].line
+        first = self._tokens[self._at]
         self._at += 1
         name = self._reserved()
         self._at += 1
         while (token := self._peek()) is not None and token.operator == b"\n":
             self._at += 1
-        return Function(name, self._block(depth), line)
+        return Function(name, self._block(depth), first.line, first.start)
 
     def _block(self, depth: int) -> Script:
         token = self._peek()

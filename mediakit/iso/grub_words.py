@@ -17,11 +17,12 @@ _COMMENT = re.compile(rb"#[^\n]*")
 _OPERATOR = re.compile(rb"\|\||&&|;;|[|&;<>{}\n]")
 _CHARS = re.compile(rb"[^{}|&$;<> \t\r\n'\"\\]+")
 _QUOTED = re.compile(rb'[^"\\$]+')
-_UNCLOSED = "A quotation mark is never closed."
+UNCLOSED = "A quotation mark is never closed."
 _SINGLE = re.compile(rb"'[^']*'")
 _VARIABLE = re.compile(
     rb"\$(?:\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?#*@])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?#*@]))"
 )
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=,+@%^~!()\[\]-]+")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,15 @@ def tokens(text: bytes, problems: list[tuple[int, str]] | None = None) -> Iterat
             at = word.end
 
 
+def quote(text: str) -> str:
+    """``text`` as one word of a script that stands for exactly itself."""
+    if _PLAIN.fullmatch(text):
+        return text
+    if "'" not in text:
+        return f"'{text}'"
+    return '"' + re.sub(r'([$"\\])', r"\\\1", text) + '"'
+
+
 class _Builder:
     """Collects a word's parts; neighbouring text of the same quoting is one part."""
 
@@ -131,7 +141,7 @@ def _word(text: bytes, start: int, line: int, problems: list[tuple[int, str]]) -
         elif byte == b"'":
             single = _SINGLE.match(text, at)
             if single is None:
-                problems.append((line, _UNCLOSED))
+                problems.append((line, UNCLOSED))
             end = single.end() if single else len(text)
             word.text(text[at + 1 : end - 1 if single else end], True)
             at = end
@@ -164,5 +174,5 @@ def _double(text: bytes, at: int, word: _Builder, line: int, problems: list[tupl
         else:
             word.text(byte, True)
             at += 1
-    problems.append((line, _UNCLOSED))
+    problems.append((line, UNCLOSED))
     return at

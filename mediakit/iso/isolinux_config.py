@@ -1,8 +1,9 @@
-"""ISOLINUX's and SYSLINUX's configuration: bytes → directives and labels, each with its place. Pure.
+"""ISOLINUX's and SYSLINUX's configuration: bytes → directives and sections, each with its place. Pure.
 
 Source: syslinux 6.03, ``doc/syslinux.txt`` (“CONFIGURATION FILE”) and ``doc/menu.txt``, ``com32/elflink/
 ldlinux/readconfig.c``: a keyword in any case, then its value to the end of the line; no quoting. Nothing is
-looked up here; ``isolinux_menu`` does that. Spans count bytes of the text.
+looked up here: ``isolinux_menu`` follows what is here, ``edit.syslinuxmenu`` changes it. Spans count bytes of
+the text.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from mediakit.plain import dataclass
 KERNEL_WORDS = ("kernel", "linux", "boot", "bss", "pxe", "fdimage", "com32", "config", "localboot")
 MAX_VALUE_BYTES = 4096
 """What ``parse`` takes of a line's value: more than any loader does."""
+GLOBAL_WORDS = ("default", "timeout", "ontimeout", "include", "ui", "prompt")
+"""What belongs to the whole file, wherever it stands."""
 _LINE = re.compile(rb"[^\n]*\n?")
 _WORD = re.compile(rb"\S+")
 _HOTKEY = re.compile(r"\^(.)")
@@ -42,58 +45,109 @@ class Directive:
 
 
 @dataclass(frozen=True)
-class Label:
-    """One entry: what it starts and with which arguments. ``kernel`` and ``append`` may be missing."""
+class Section:
+    """The lines of one label, with ``name``; or, without one, what stands before or between labels.
+
+    ``depth`` counts the ``menu begin`` around it. Where a keyword stands twice, the last one counts.
+    """
 
     name: str
-    title: str
-    line: int
-    kernel: Directive | None = None
-    append: Directive | None = None
-    initrd: Directive | None = None
-    is_default: bool = False
-    is_heading: bool = False
+    directives: tuple[Directive, ...]
+    depth: int = 0
+
+    def find(self, *keywords: str) -> Directive | None:
+        """The last line with one of the keywords: it is the one that counts."""
+        return next((d for d in reversed(self.directives) if d.keyword in keywords), None)
+
+    @property
+    def title(self) -> str:
+        """What a menu shows, without the mark of its hotkey."""
+        shown = self.find("menu label")
+        return _HOTKEY.sub(r"\1", shown.value) if shown is not None else self.name
+
+    @property
+    def line(self) -> int:
+        return self.directives[0].line
+
+    @property
+    def kernel(self) -> Directive | None:
+        return self.find(*KERNEL_WORDS)
+
+    @property
+    def append(self) -> Directive | None:
+        return self.find("append")
+
+    @property
+    def initrd(self) -> Directive | None:
+        return self.find("initrd")
+
+    @property
+    def is_default(self) -> bool:
+        return self.find("menu default") is not None
+
+    @property
+    def is_heading(self) -> bool:
+        """Whether it cannot be chosen."""
+        last = self.find("menu disable", "menu separator")
+        return last is not None and last.keyword == "menu disable"
 
 
 @dataclass(frozen=True)
 class Config:
-    """One file. ``append`` is the global one, which labels without their own inherit."""
+    """One file: its lines in order, and the same by section; the first section is the whole file's."""
 
     directives: tuple[Directive, ...]
-    labels: tuple[Label, ...]
-    default: Directive | None
-    ui: Directive | None
-    append: Directive | None
+    sections: tuple[Section, ...]
+
+    @property
+    def labels(self) -> tuple[Section, ...]:
+        return tuple(section for section in self.sections if section.name)
+
+    @property
+    def default(self) -> Directive | None:
+        return self.sections[0].find("default")
+
+    @property
+    def ui(self) -> Directive | None:
+        return self.sections[0].find("ui")
+
+    @property
+    def append(self) -> Directive | None:
+        """The global one, which labels without their own inherit."""
+        return self.sections[0].find("append")
 
     def includes(self) -> Iterator[Directive]:
         """The ``include`` lines (``menu include`` too), whose value's first word is a path."""
         return (d for d in self.directives if d.keyword in ("include", "menu include"))
 
 
-def parse(text: bytes) -> Config:
-    """The configuration in ``text``; what is not understood is kept as a directive and means nothing."""
-    found = tuple(_shortened(directive, text) for directive in directives(text))
-    labels: list[Label] = []
-    default = ui = append = None
+def parse(text: bytes, most_value_bytes: int = MAX_VALUE_BYTES) -> Config:
+    """The configuration in ``text``; what is not understood is kept as a directive and means nothing.
+
+    Of a value the first ``most_value_bytes`` are taken.
+    """
+    found = tuple(_shortened(directive, text, most_value_bytes) for directive in directives(text))
+    parts: list[tuple[str, int, list[Directive]]] = [("", 0, [])]
+    depth = 0
     for directive in found:
         keyword = directive.keyword
-        if keyword == "label":
-            labels.append(Label(directive.value, directive.value, directive.line))
-        elif keyword == "default":
-            default = directive
-        elif keyword == "ui":
-            ui = directive
-        elif keyword in ("append", "initrd") and not labels:
-            append = directive if keyword == "append" else append
-        elif labels:
-            labels[-1] = _extended(labels[-1], directive)
-    return Config(found, tuple(labels), default, ui, append)
+        if keyword in GLOBAL_WORDS:
+            parts[0][2].append(directive)
+            continue
+        if keyword == "menu begin":
+            depth += 1
+        elif keyword == "menu end":
+            depth = max(0, depth - 1)
+        if keyword in ("menu begin", "menu end", "label"):
+            parts.append((directive.value if keyword == "label" else "", depth, []))
+        parts[-1][2].append(directive)
+    return Config(found, tuple(Section(name, tuple(own), deep) for name, deep, own in parts))
 
 
-def _shortened(directive: Directive, text: bytes) -> Directive:
-    if directive.end - directive.start <= MAX_VALUE_BYTES:
+def _shortened(directive: Directive, text: bytes, most_bytes: int) -> Directive:
+    if directive.end - directive.start <= most_bytes:
         return directive
-    end = directive.start + MAX_VALUE_BYTES
+    end = directive.start + most_bytes
     return replace(directive, value=_decode(text[directive.start : end]), end=end)
 
 
@@ -104,23 +158,6 @@ def initrds(words: str) -> list[str]:
         if word.startswith("initrd="):
             found = [path for path in word[7:].split(",") if path]
     return found
-
-
-def _extended(label: Label, directive: Directive) -> Label:
-    keyword, value = directive.keyword, directive.value
-    if keyword in KERNEL_WORDS:
-        return replace(label, kernel=directive)
-    if keyword == "append":
-        return replace(label, append=directive)
-    if keyword == "initrd":
-        return replace(label, initrd=directive)
-    if keyword == "menu label":
-        return replace(label, title=_HOTKEY.sub(r"\1", value))
-    if keyword == "menu default":
-        return replace(label, is_default=True)
-    if keyword in ("menu disable", "menu separator"):
-        return replace(label, is_heading=keyword == "menu disable")
-    return label
 
 
 def directives(text: bytes) -> Iterator[Directive]:

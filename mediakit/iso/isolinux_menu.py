@@ -12,15 +12,11 @@ from dataclasses import field, replace
 from itertools import islice
 
 from mediakit.errors import FormatError
-from mediakit.iso import isolinux_config
-from mediakit.iso.isolinux_config import Config, Directive, Label
+from mediakit.iso import isolinux_config, menu_places
+from mediakit.iso.isolinux_config import Config, Directive, Section
 from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place, Spot
 from mediakit.plain import dataclass
 
-DISC_FOLDERS = ("/boot/isolinux", "/isolinux", "/boot/syslinux", "/syslinux", "")
-DISC_NAMES = ("isolinux.cfg", "syslinux.cfg")
-FAT_FOLDERS = ("/boot/syslinux", "/syslinux", "")
-EFI_FOLDERS = ("/EFI/BOOT", "/EFI/syslinux", "/boot/syslinux", "/syslinux", "")
 MAX_CONFIGS = 64
 MAX_ENTRIES = 400
 MAX_FILES = 64
@@ -34,13 +30,10 @@ _NO_FILE = ("localboot", "fdimage", "pxe")
 _MENUS = ("menu.c32", "vesamenu.c32", "gfxboot.c32", "gfxboot", "whichsys.c32", "ifcpu64.c32")
 
 
-def find_config(files: Files, folders: tuple[str, ...] = DISC_FOLDERS) -> str | None:
+def find_config(files: Files, folders: tuple[str, ...] = menu_places.ISOLINUX) -> str | None:
     """The configuration that the loader would read first."""
-    for folder in folders:
-        for name in DISC_NAMES[::-1] if folders in (FAT_FOLDERS, EFI_FOLDERS) else DISC_NAMES:
-            if files.find(f"{folder}/{name}") is not None:
-                return f"{folder}/{name}"
-    return None
+    paths = (f"{folder}/{name}" for folder in folders for name in menu_places.ISOLINUX_NAMES)
+    return next((path for path in paths if files.find(path) is not None), None)
 
 
 def follow(files: Files, path: str, firmware: str = "bios") -> Menu:
@@ -62,7 +55,7 @@ class _Walker:
     folder: str
     configs: list[str] = field(default_factory=list)
     includes: list[MenuFile] = field(default_factory=list)
-    _labels: list[tuple[Label, Config, tuple[str, int | None]]] = field(default_factory=list)
+    _labels: list[tuple[Section, Config, tuple[str, int | None]]] = field(default_factory=list)
     _default: str = ""
     _bytes_left: int = MAX_TEXT_BYTES
     _lookups_left: int = MAX_LOOKUPS
@@ -118,7 +111,7 @@ class _Walker:
             named = ((line, self._place(home, append.line, append.start, append.end)),) if append else ()
             yield MenuEntry(label.title or label.name, label.name, place, tuple(files), named, is_default)
 
-    def _files_of(self, label: Label, config: Config, home: tuple[str, int | None]) -> Iterator[MenuFile]:
+    def _files_of(self, label: Section, config: Config, home: tuple[str, int | None]) -> Iterator[MenuFile]:
         kernel = label.kernel
         assert kernel is not None
         words = kernel.words()
@@ -178,7 +171,7 @@ class _Walker:
             return MenuFile(role, name, "unknown", place, "it comes from the network or another disk")
         path = self._absolute(name)
         folders = [path] if "/" in name or role not in ("module",) else [
-            path, *(f"{folder}/{name}" for folder in DISC_FOLDERS)
+            path, *(f"{folder}/{name}" for folder in menu_places.ISOLINUX)
         ]  # fmt: skip
         for candidate in folders:
             for suffix in _SUFFIXES if role in ("kernel", "module") else ("",):

@@ -7,6 +7,7 @@ Reads only names and small configurations.
 from __future__ import annotations
 
 from dataclasses import field
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mediakit.errors import FormatError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_CONFIG_BYTES = 256 << 10
 """What is read of a configuration: the largest menus of real media have some 60 KiB."""
+MAX_FOLDER_NAMES = 300
 State = Literal["there", "missing", "unknown", "elsewhere"]
 
 
@@ -114,6 +116,10 @@ class Files(Protocol):
         """A small file's contents; FormatError where it cannot be read."""
         ...
 
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder; empty where there is none, and where the tree is damaged."""
+        ...
+
 
 class DiscFiles:
     """The disc's own tree. ``any_case``: as ISOLINUX reads, by the plain and Joliet names too."""
@@ -147,6 +153,16 @@ class DiscFiles:
                 return b"".join(pieces)
         raise FormatError(f"{path} is not there.")
 
+    def names(self, folder: str) -> list[str]:
+        for tree in self._trees:
+            node = self._node(tree, folder)
+            if node is not None and node.kind == "directory":
+                try:
+                    return list(islice(tree.children(node), MAX_FOLDER_NAMES))
+                except FormatError:
+                    continue
+        return []
+
     def _node(self, tree: FileTree, path: str) -> Node | None:
         try:
             node = tree.find(path)
@@ -163,7 +179,7 @@ class FatFiles:
     def __init__(self, fat: Fat, offset_bytes: int, name: str) -> None:
         self.name = name
         self.fat = fat
-        self._offset = offset_bytes
+        self.offset_bytes = offset_bytes
 
     def find(self, path: str) -> Spot | None:
         try:
@@ -173,7 +189,7 @@ class FatFiles:
             extents = self.fat.extents(path) if entry.size_bytes < MAX_CONFIG_BYTES else []
         except FormatError:
             return None
-        return Spot(entry.size_bytes, self._offset + extents[0][0] if len(extents) == 1 else None)
+        return Spot(entry.size_bytes, self.offset_bytes + extents[0][0] if len(extents) == 1 else None)
 
     def has(self, path: str) -> bool:
         try:
@@ -183,3 +199,13 @@ class FatFiles:
 
     def read(self, path: str) -> bytes:
         return self.fat.read(path.strip("/"), MAX_CONFIG_BYTES)
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            entry = self.fat.find(folder) if folder.strip("/") else None
+            if folder.strip("/") and (entry is None or not entry.is_directory):
+                return []
+            found = self.fat.names(entry.first_cluster if entry is not None else 0)
+            return [one.name for one in islice(found, MAX_FOLDER_NAMES)]
+        except FormatError:
+            return []

@@ -1,7 +1,7 @@
 """The menus of a medium, found as its loaders find them, and what in them is wrong.
 
-Where loaders look: ISOLINUX in ``isolinux_menu``; GRUB for BIOS under /boot/grub, else under the prefix that
-is compressed into its boot image; GRUB for UEFI under the prefix built into it, beside itself, then on the
+Where loaders look is ``menu_places``': GRUB for BIOS under /boot/grub, else under the prefix that is
+compressed into its boot image; GRUB for UEFI under the prefix built into it, beside itself, then on the
 disc; systemd-boot in /loader of its volume. A menu that cannot be found or told is no error.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mediakit.errors import FormatError
 from mediakit.formats.findings import Finding, Severity
+from mediakit.iso import menu_places
 from mediakit.iso.biosboot import MAX_BOOT_IMAGE_BYTES, BootImage, bios_image
 from mediakit.iso.efivolume import EfiVolume
 from mediakit.iso.menu import DiscFiles, FatFiles, Files, Menu, MenuEntry, MenuFile, Place
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
     from mediakit.iso.grub_menu import Medium
     from mediakit.iso.image import Image
 
-BIOS_PREFIXES = ("/boot/grub", "/boot/grub2", "/grub", "/grub2", "/boot/grub/i386-pc")
-UEFI_PREFIXES = (
-    "/EFI/BOOT",
-    "/boot/grub",
-    "/EFI/debian",
-    "/EFI/ubuntu",
-    "/EFI/fedora",
-    "/boot/grub2",
-    "/grub",
-    "/boot/grub/x86_64-efi",
-)
 MAX_FINDINGS = 12
 _LABEL_ARGUMENT = re.compile(r"(?:^|[\s:=])(?:CDLABEL|hd:LABEL|live:LABEL|archisolabel|misolabel)=([^\s:,]+)")
 _HINTS = {
@@ -95,16 +85,16 @@ def _bios_menu(image: Image, boot: BootImage, findings: list[Finding]) -> tuple[
         from mediakit.iso import grub_menu
 
         disc = DiscFiles(image)
-        for prefix in BIOS_PREFIXES:
+        for prefix in menu_places.GRUB_BIOS:
             if disc.find(f"{prefix}/grub.cfg") is not None:
-                medium = _medium(image, disc, None)
+                medium = grub_volumes(image, disc, None)
                 return grub_menu.follow(medium, grub_menu.MEDIUM, f"{prefix}/grub.cfg", "bios", prefix), ""
         return _unusual_menu(image, boot, disc, findings), ""
     if boot.loader == "isolinux":
         from mediakit.iso import isolinux_menu
 
         files = DiscFiles(image, any_case=True)
-        folders = (*_built_in_folder(image, boot), *isolinux_menu.DISC_FOLDERS)
+        folders = (*_built_in_folder(image, boot), *menu_places.ISOLINUX)
         if boot.version >= 5 and not any(files.find(f"{folder}/ldlinux.c32") for folder in folders):
             what = f"ISOLINUX {boot.version} does not start without ldlinux.c32, which is not where it looks."
             hint = "Add ldlinux.c32 of the same version to /isolinux or /boot/isolinux."
@@ -130,12 +120,12 @@ def _unusual_menu(image: Image, boot: BootImage, disc: Files, findings: list[Fin
     if core is not None and core.config:
         from mediakit.iso import grub_builtin
 
-        return grub_builtin.follow(_medium(image, disc, None), grub_menu.MEDIUM, core, "bios")
+        return grub_builtin.follow(grub_volumes(image, disc, None), grub_menu.MEDIUM, core, "bios")
     if core is None or core.has_memdisk or not prefix.startswith("/"):
         return None
     path = f"{prefix}/grub.cfg"
     if disc.find(path) is not None:
-        return grub_menu.follow(_medium(image, disc, None), grub_menu.MEDIUM, path, "bios", prefix)
+        return grub_menu.follow(grub_volumes(image, disc, None), grub_menu.MEDIUM, path, "bios", prefix)
     what = f"GRUB finds no {path}: it shows its prompt and no menu."
     hint = "Put the menu there, or build the boot image for the folder where it is."
     findings.append(Finding("warning", what, hint, boot.offset_bytes, boot.size_bytes))
@@ -167,9 +157,9 @@ def _uefi_menu(image: Image, volume: EfiVolume) -> Menu | None:
     from mediakit.iso import grub_menu
 
     disc = DiscFiles(image)
-    medium = _medium(image, disc, fat)
+    medium = grub_volumes(image, disc, fat)
     own = last.core.prefix if last.core is not None and last.core.prefix.startswith("/") else ""
-    prefixes = tuple(dict.fromkeys([*([own] if own else []), *UEFI_PREFIXES]))
+    prefixes = tuple(dict.fromkeys([*([own] if own else []), *menu_places.GRUB_UEFI]))
     for device, files in ((grub_menu.ESP, fat), (grub_menu.MEDIUM, disc)):
         for prefix in prefixes:
             if files.find(f"{prefix}/grub.cfg") is not None:
@@ -181,7 +171,8 @@ def _uefi_menu(image: Image, volume: EfiVolume) -> Menu | None:
     return grub_builtin.follow(medium, grub_menu.ESP, last.core, "uefi")
 
 
-def _medium(image: Image, disc: Files, fat: FatFiles | None) -> Medium:
+def grub_volumes(image: Image, disc: Files, fat: FatFiles | None) -> Medium:
+    """The volumes that a GRUB of this medium finds, with how ``search`` knows them."""
     from mediakit.iso.grub_menu import ESP, MEDIUM, Medium
 
     volumes: dict[str, Files] = {MEDIUM: disc}

@@ -8,17 +8,18 @@ Source: GRUB 2.06 manual §6 (``default``, ``timeout``, ``menuentry``, ``search`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from mediakit.iso import grub_config
-from mediakit.iso.edit import grubscript, kernelargs, labels
-from mediakit.iso.edit.grubscript import Command, Word
-from mediakit.iso.edit.textedit import Splice, apply, line_end
+from mediakit.iso.edit import kernelargs, labels
+from mediakit.iso.edit.textedit import Splice, apply, decode, encode, line_end
+from mediakit.iso.grub_config import Command, Placed, Script
+from mediakit.iso.grub_words import UNCLOSED, Word, quote
 from mediakit.plain import dataclass
 
 _MULTIBOOT = frozenset({"multiboot", "multiboot2", "xen_hypervisor"})
 _MODULE = frozenset({"module", "module2", "xen_module"})
-_ENTRIES = frozenset(grub_config.ENTRY_COMMANDS)
 _FOLLOWS = frozenset({"source", ".", "configfile", "normal", "syslinux_configfile"})
 _NO_LINUX = re.compile(r"memtest|mt86|ipxe|\.lkrn$", re.IGNORECASE)
 _LABEL_OPTIONS = ("--label", "--fs-label")
@@ -44,50 +45,55 @@ class Follow:
     new_context: bool
 
 
+def parse(text: str) -> Script:
+    """All of a configuration: an edit must not stop where following a menu may."""
+    raw = encode(text)
+    return grub_config.parse(raw, len(raw) + 1)
+
+
 def entries(text: str) -> list[Entry]:
     """The menu's entries in order, those of submenus behind their submenu."""
-    found = []
-    for command in grubscript.commands(text):
-        if command.name in _ENTRIES and len(command.words) > 1 and "function" not in command.blocks:
-            depth = sum(block in _ENTRIES for block in command.blocks)
-            title, name = grub_config.entry_title(command.arguments)
-            found.append(Entry(title, name, command.name == "submenu", depth))
-    return found
+    return [
+        Entry(entry.title, entry.entry_id, entry.command.name == "submenu", entry.depth)
+        for entry in grub_config.entries(parse(text))
+        if entry.command.arguments and "function" not in entry.place.around.blocks
+    ]
 
 
 def follows(text: str) -> list[Follow]:
     """The other configurations that a configuration reads."""
-    found = []
-    for command in grubscript.commands(text):
-        if command.name in _FOLLOWS and len(command.words) > 1:
-            found.append(
-                Follow(command.words[-1].text, _in_entry(command), command.name not in ("source", "."))
-            )
-    return found
+    return [
+        Follow(
+            placed.command.words[-1].text,
+            placed.around.is_entry,
+            placed.command.name not in ("source", "."),
+        )
+        for placed in _commands(text)
+        if placed.command.name in _FOLLOWS and placed.command.arguments
+    ]
 
 
 def assigns(text: str, name: str) -> bool:
     """Whether the variable ``name`` is set outside the entries."""
-    commands = grubscript.commands(text)
-    return any(_assignment(command, name) and not _in_entry(command) for command in commands)
+    return any(_assignment(placed.command, name) and not placed.around.is_entry for placed in _commands(text))
 
 
 def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
     """``arguments`` merged into the command line of every Linux that the configuration starts."""
     splices: list[Splice] = []
-    in_xen = ""
-    for command in grubscript.commands(text):
-        scope = "/".join(command.blocks)
+    in_xen: tuple[str, ...] | None = None
+    for placed in _commands(text):
+        command, scope = placed.command, placed.around.blocks
         if command.name in _MULTIBOOT:
-            in_xen = f"{scope}|"
+            in_xen = scope
         elif command.name in grub_config.LINUX_COMMANDS and not _is_no_linux(command):
             splices += _merge(command, arguments)
-        elif command.name in _MODULE and in_xen == f"{scope}|":
+        elif command.name in _MODULE and in_xen == scope:
             # Xen's first module is the kernel of dom0 (Xen, docs/misc/efi and multiboot)
             splices += _merge(command, arguments)
-            in_xen = ""
-        elif command.name in _ENTRIES:
-            in_xen = ""
+            in_xen = None
+        elif command.name in grub_config.ENTRY_COMMANDS:
+            in_xen = None
     return apply(text, splices)
 
 
@@ -96,70 +102,58 @@ def set_variable(text: str, name: str, value: str, *, insert: bool) -> str:
 
     Without any, and with ``insert``, one is put before the first entry.
     """
-    commands = grubscript.commands(text)
-    wanted = f"{name}={grubscript.quote(value)}"
-    splices = []
-    found = False
-    for command in commands:
-        word = _assignment(command, name)
-        if word is None or _in_entry(command):
-            continue
-        found = True
-        if word.text != f"{name}={value}":
-            splices.append(Splice(word.start, word.end, wanted))
-    if not found and insert:
-        first = next((c for c in commands if c.name in _ENTRIES and not _in_entry(c)), None)
+    wanted = f"{name}={quote(value)}"
+    outside = [placed for placed in _commands(text) if not placed.around.is_entry]
+    words = [word for placed in outside if (word := _assignment(placed.command, name)) is not None]
+    splices = [Splice(word.start, word.end, wanted) for word in words if word.text != f"{name}={value}"]
+    if not words and insert:
+        first = next((p for p in outside if p.command.name in grub_config.ENTRY_COMMANDS), None)
         if first is not None:
-            at = first.statement_start
+            at = first.around.start
             splices.append(Splice(at, at, f"set {wanted}{line_end(text)}"))
     return apply(text, splices)
 
 
 def replace_label(text: str, old: str, new: str) -> str:
     """The label ``old`` replaced by ``new`` wherever it names a filesystem: search, kernel arguments."""
+    raw = encode(text)
     splices = []
-    for command in grubscript.commands(text):
-        is_search = _searches_label(command)
-        for word in command.words:
-            raw = text[word.start : word.end]
+    for placed in _commands(text):
+        is_search = _searches_label(placed.command)
+        for word in placed.command.words:
+            written = decode(raw[word.start : word.end])
             if is_search and word.text == old:
-                changed = grubscript.quote(new)
+                changed = quote(new)
             elif "label" in word.text.partition("=")[0].lower() and word.text.partition("=")[2] == old:
-                changed = grubscript.quote(word.text.partition("=")[0] + "=" + new)
+                changed = quote(word.text.partition("=")[0] + "=" + new)
             else:
-                changed = labels.replace_in_word(raw, old, new)
-            if changed != raw:
+                changed = labels.replace_in_word(written, old, new)
+            if changed != written:
                 splices.append(Splice(word.start, word.end, changed))
     return apply(text, splices)
 
 
+def _commands(text: str) -> Iterator[Placed]:
+    """Every command with what is around it; one with a quotation mark that is never closed is none."""
+    raw = encode(text)
+    script = parse(text)
+    is_open = any(what == UNCLOSED for _, what in script.problems)
+    return (p for p in script.placed() if not (is_open and p.command.end >= len(raw)))
+
+
 def _merge(command: Command, arguments: Sequence[str]) -> list[Splice]:
     """The splices that merge arguments into one command: options, then the path, then the kernel's words."""
-    start = 1
-    while start < len(command.words) and command.words[start].text.startswith("--"):
-        start += 1
-    words = command.words[start + 1 :]
-    if start >= len(command.words):
+    words = list(command.arguments)
+    while words and words[0].text.startswith("--"):
+        words = words[1:]
+    if not words:
         return []
-    change = kernelargs.merge([word.text for word in words], arguments)
-    splices = []
-    for index, new in change.replaced.items():
-        word, before = words[index], command.words[start + index]
-        if new:
-            splices.append(Splice(word.start, word.end, " ".join(map(grubscript.quote, new))))
-        else:
-            splices.append(Splice(before.end, word.end, ""))
-    added = " ".join(map(grubscript.quote, change.added))
-    if added and change.position < len(words):
-        at = words[change.position].start
-        splices.append(Splice(at, at, f"{added} "))
-    elif added:
-        splices.append(Splice(command.end, command.end, f" {added}"))
-    return splices
+    places = [kernelargs.Place(word.start, word.end, word.text, gap.end) for gap, word in pairwise(words)]
+    return kernelargs.splices(places, arguments, end=words[-1].end, write=quote)
 
 
 def _is_no_linux(command: Command) -> bool:
-    path = next((word for word in command.arguments if not word.startswith("--")), "")
+    path = next((word.text for word in command.arguments if not word.text.startswith("--")), "")
     return bool(_NO_LINUX.search(path))
 
 
@@ -169,12 +163,9 @@ def _assignment(command: Command, name: str) -> Word | None:
     return word if word.text.startswith(f"{name}=") else None
 
 
-def _in_entry(command: Command) -> bool:
-    return any(block in _ENTRIES for block in command.blocks)
-
-
 def _searches_label(command: Command) -> bool:
     """Whether its words that are no options may be a label: ``search -l LABEL``, ``search.fs_label L``."""
     if command.name != "search":
         return command.name in ("search.fs_label", "search_label")
-    return any(word in _LABEL_OPTIONS or _SHORT_L.fullmatch(word) for word in command.arguments)
+    words = [word.text for word in command.arguments]
+    return any(word in _LABEL_OPTIONS or _SHORT_L.fullmatch(word) for word in words)

@@ -8,15 +8,30 @@ Source: Linux ``lib/cmdline.c`` (``next_arg``: double quotes, ``key=value``), ``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from mediakit.errors import UsageError
+from mediakit.iso.edit.textedit import Splice, decode, encode
 from mediakit.plain import dataclass
 
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
+_OPEN_WORD = re.compile(rb'(?:[^\s"]|"[^"]*"?)+')
 INIT_MARK = "--"
 INSTALLED_MARK = "---"
 """Debian's and Ubuntu's installers hand on what follows it to the installed system."""
+
+
+class Place(NamedTuple):
+    """A word of a command line, without quotes, and where it stands in the bytes of its text.
+
+    ``gap`` is where the blanks in front of it begin, which go when it goes.
+    """
+
+    start: int
+    end: int
+    text: str
+    gap: int
 
 
 @dataclass(frozen=True)
@@ -29,10 +44,6 @@ class Merge:
     replaced: dict[int, tuple[str, ...]]
     added: tuple[str, ...]
     position: int
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.replaced and not self.added
 
 
 def parse(texts: Iterable[str]) -> tuple[str, ...]:
@@ -47,11 +58,6 @@ def parse(texts: Iterable[str]) -> tuple[str, ...]:
             )
         found += [_checked(word) for word in words]
     return tuple(found)
-
-
-def split(line: str) -> list[str]:
-    """The words of a command line, without quotes."""
-    return [unquote(word) for word in _WORD.findall(line)]
 
 
 def unquote(word: str) -> str:
@@ -104,6 +110,37 @@ def apply(words: Sequence[str], arguments: Sequence[str]) -> list[str]:
     if change.position >= len(words):
         merged += change.added
     return merged
+
+
+def places(value: str, start: int) -> list[Place]:
+    """The words of a command line that starts at byte ``start``; an open quote runs to its end."""
+    raw = encode(value)
+    found: list[Place] = []
+    for match in _OPEN_WORD.finditer(raw):
+        gap = found[-1].end if found else start + match.start()
+        found.append(Place(start + match.start(), start + match.end(), unquote(decode(match[0])), gap))
+    return found
+
+
+def splices(
+    words: Sequence[Place], arguments: Sequence[str], *, end: int, write: Callable[[str], str] = quote
+) -> list[Splice]:
+    """What merges ``arguments`` into the command line that ``words`` make and that ends at byte ``end``.
+
+    ``write`` quotes as the boot loader reads it.
+    """
+    change = merge([word.text for word in words], arguments)
+    found = []
+    for index, new in change.replaced.items():
+        word = words[index]
+        found.append(Splice(word.start if new else word.gap, word.end, " ".join(map(write, new))))
+    added = " ".join(map(write, change.added))
+    if added and change.position < len(words):
+        at = words[change.position].start
+        found.append(Splice(at, at, f"{added} "))
+    elif added:
+        found.append(Splice(end, end, f" {added}"))
+    return found
 
 
 def _groups(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:

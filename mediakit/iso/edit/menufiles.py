@@ -1,25 +1,26 @@
-"""Finding the boot menus of a medium the way their loaders do: in the tree and in its EFI images. Reads only.
+"""Every boot menu of a medium, in the tree and in its EFI images, as an edit needs them. Reads only.
 
-A ``MenuFile`` is one configuration: whose it is, where it lies, what it says. Which ones another one reads is
-asked of ``grubmenu`` and ``syslinuxmenu``. A file that is named and not there is left out: loaders go on.
-Sources: GRUB's embedded prefixes as grub-mkrescue, Debian, Fedora, SUSE and Arch set them; syslinux 6.03
-``doc/isolinux.txt`` (where isolinux looks, in this order); UAPI Boot Loader Specification 1.
+Where loaders look is ``iso.menu_places``'; which menu each of them finds first is ``iso.menus``'. An edit
+changes all that any loader could read, so ``find`` does not run menus as ``iso.grub_menu`` does: it takes
+what could be read under any condition. A ``MenuFile`` is one configuration: whose it is, where it lies,
+what it says. A file that is named and not there is left out: loaders go on.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
 from dataclasses import field
-from typing import Protocol
 
 from mediakit.errors import RefusedError
 from mediakit.formats.fat_read import Fat
 from mediakit.formats.reader import sub_reader
+from mediakit.iso import bls_config, menu_places
+from mediakit.iso.bls_config import ENTRIES, LOADER
 from mediakit.iso.edit import grubmenu, syslinuxmenu
 from mediakit.iso.edit.textedit import decode
 from mediakit.iso.image import Image
+from mediakit.iso.menu import DiscFiles, FatFiles
 from mediakit.plain import dataclass
 from mediakit.units import KIB, MIB
 
@@ -27,46 +28,20 @@ GRUB, SYSLINUX, SDBOOT = "GRUB", "isolinux", "systemd-boot"
 MAX_MENU_BYTES = 256 * KIB
 MAX_ALL_BYTES = 2 * MIB
 MAX_FILES = 300
-MAX_FOLDER_NAMES = 200
 MAX_LOOKUPS = 5000
 """Configurations that menus name, whether they are there or not."""
 _BY_HAND = "Change it by hand, and put it into the image with --add."
-SDBOOT_CONF = "/loader/loader.conf"
-_GRUB_NAMES = ("grub.cfg", "loopback.cfg", "grub-efi.cfg", "kernels.cfg")
-_GRUB_FOLDERS = (
-    "/boot/grub",
-    "/boot/grub2",
-    "/boot/grub/x86_64-efi",
-    "/boot/grub/i386-pc",
-    "/boot/grub/i386-efi",
-)
-_EFI_FOLDERS = ("/EFI", "/efi")
-_ISOLINUX_FOLDERS = (
-    "/boot/isolinux",
-    "/isolinux",
-    "",
-    "/boot/syslinux",
-    "/syslinux",
-    "/EFI/BOOT",
-    "/EFI/syslinux",
-)
-_ISOLINUX_NAMES = ("isolinux.cfg", "syslinux.cfg", "extlinux.conf")
 _DEVICE = re.compile(r"\([^)]*\)")
 _PREFIX = re.compile(r"\$\{?prefix\}?|\$\{?cmdpath\}?|\$\{?config_directory\}?")
 _ROOT = re.compile(r"^\$\{?\w+\}?(?=/)")
 
 
-class Volume(Protocol):
-    """A filesystem that holds menus."""
+@dataclass(frozen=True)
+class Volume:
+    """A filesystem that holds menus: the image's own tree, without a name, or a FAT of EFI programs."""
 
     name: str
-
-    def key(self, path: str) -> str:
-        """The same for all ways to write one path."""
-        ...
-
-    def read(self, path: str) -> bytes | None: ...
-    def names(self, folder: str) -> list[str]: ...
+    files: DiscFiles | FatFiles = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,99 +59,61 @@ class MenuFile:
     text: str = field(repr=False)
 
 
-class IsoVolume:
-    """The image's own tree."""
-
-    name = ""
-
-    def __init__(self, image: Image) -> None:
-        self._image = image
-
-    def key(self, path: str) -> str:
-        return path if self._image.tree.kind == "rockridge" else path.lower()
-
-    def read(self, path: str) -> bytes | None:
-        node = self._image.tree.find(path)
-        if node is None or node.kind != "file":
-            return None
-        _check_size(path, node.size_bytes, MAX_MENU_BYTES)
-        return self._image.read(path)
-
-    def names(self, folder: str) -> list[str]:
-        node = self._image.tree.find(folder)
-        if node is None or node.kind != "directory":
-            return []
-        return list(self._image.tree.children(node))[:MAX_FOLDER_NAMES]
-
-
-class FatVolume:
-    """A FAT with EFI programs inside the image, ``offset_bytes`` from its start."""
-
-    def __init__(self, image: Image, offset_bytes: int, size_bytes: int) -> None:
-        self.name = f"the EFI image at byte {offset_bytes}"
-        self.offset_bytes = offset_bytes
-        self.size_bytes = size_bytes
-        self.fat = Fat(sub_reader(image.reader, offset_bytes, size_bytes))
-
-    def key(self, path: str) -> str:
-        return path.lower()
-
-    def read(self, path: str) -> bytes | None:
-        entry = self.fat.find(path)
-        if entry is None or entry.is_directory:
-            return None
-        _check_size(path, entry.size_bytes, MAX_MENU_BYTES)
-        return self.fat.read(path)
-
-    def names(self, folder: str) -> list[str]:
-        entry = self.fat.find(folder)
-        if entry is None or not entry.is_directory:
-            return []
-        return [found.name for found in self.fat.names(entry.first_cluster)][:MAX_FOLDER_NAMES]
-
-
 def find(image: Image) -> list[MenuFile]:
     """Every menu of the medium, each once, the ones that loaders start with before what they read."""
-    volumes: list[Volume] = [IsoVolume(image)]
-    for volume in image.facts().efi_volumes:
-        if volume.size_bytes:
-            volumes.append(FatVolume(image, volume.offset_bytes, volume.size_bytes))
-    finder = _Finder(volumes)
+    volumes: list[Volume] = [Volume("", DiscFiles(image))]
+    facts = image.facts()
+    for found in facts.efi_volumes:
+        if found.size_bytes:
+            fat = Fat(sub_reader(image.reader, found.offset_bytes, found.size_bytes))
+            name = f"the EFI image at byte {found.offset_bytes}"
+            volumes.append(Volume(name, FatFiles(fat, found.offset_bytes, name)))
+    built_in = [menu.configs[0].rpartition(":")[2] for _, menu in facts.menus.menus if menu.loader == "grub"]
+    finder = _Finder(volumes, is_exact=image.tree.kind == "rockridge")
     for where in volumes:
-        finder.search(where)
+        finder.search(where, built_in)
     return list(finder.found.values())
 
 
 class _Finder:
-    def __init__(self, volumes: list[Volume]) -> None:
+    def __init__(self, volumes: list[Volume], *, is_exact: bool) -> None:
         self._volumes = volumes
+        self._is_exact = is_exact
         self.found: dict[tuple[str, str], MenuFile] = {}
         self._left = MAX_ALL_BYTES
         self._looked_for: set[tuple[str, str]] = set()
 
-    def search(self, volume: Volume) -> None:
-        """All that loaders start with first: it makes a menu of its own, whoever else reads it."""
-        roots = [self._add(volume, path, GRUB, path, is_top=True) for path in _grub_roots(volume)]
-        roots += [self._add(volume, path, SYSLINUX, path, is_top=True) for path in _isolinux_roots(volume)]
+    def search(self, volume: Volume, built_in: list[str]) -> None:
+        """All that loaders start with first: it makes a menu of its own, whoever else reads it.
+
+        ``built_in`` are the configurations that GRUBs of this medium start with, wherever those are.
+        """
+        starts = [*menu_places.grub_configs(volume.files), *built_in]
+        roots = [self._add(volume, path, GRUB, path, is_top=True) for path in starts]
+        starts = [*menu_places.isolinux_configs(volume.files)]
+        roots += [self._add(volume, path, SYSLINUX, path, is_top=True) for path in starts]
         for file in roots:
             if file is not None:
                 self._follow(file, file.path)
         self._systemd_boot(volume)
 
     def _systemd_boot(self, volume: Volume) -> None:
-        names = [name for name in sorted(volume.names("/loader/entries")) if name.lower().endswith(".conf")]
+        names = [name for name in sorted(volume.files.names(ENTRIES)) if bls_config.is_entry(name)]
         for name in names:
-            self._add(volume, f"/loader/entries/{name}", SDBOOT, SDBOOT_CONF, is_top=True)
+            self._add(volume, f"{ENTRIES}/{name}", SDBOOT, LOADER, is_top=True)
         if names:
-            self._add(volume, SDBOOT_CONF, SDBOOT, SDBOOT_CONF, is_top=True)
+            self._add(volume, LOADER, SDBOOT, LOADER, is_top=True)
 
     def _add(self, volume: Volume, path: str, loader: str, root: str, *, is_top: bool) -> MenuFile | None:
         """A file that is there and was not seen yet."""
-        key = (volume.name, volume.key(path))
-        if key in self.found:
+        is_exact = self._is_exact and not volume.name
+        key = (volume.name, path if is_exact else path.lower())
+        spot = volume.files.find(path)
+        if key in self.found or spot is None:
             return None
-        data = volume.read(path)
-        if data is None or b"\0" in data:
+        _check_size(path, spot.size_bytes, MAX_MENU_BYTES)
+        data = volume.files.read(path)
+        if b"\0" in data:
             return None
         if len(self.found) >= MAX_FILES:
             raise RefusedError(f"The image has more than {MAX_FILES} boot menus.", _BY_HAND)
@@ -200,7 +137,7 @@ class _Finder:
                 if not self._is_new(file.volume, target):
                     continue
                 places = dict.fromkeys((file.volume, *self._volumes))
-                where = next((place for place in places if place.read(target) is not None), None)
+                where = next((place for place in places if place.files.find(target) is not None), None)
                 if where is not None:
                     root = target if follow.new_context else file.root
                     self._read(where, target, file, start, root, file.is_top and not follow.in_entry)
@@ -227,22 +164,6 @@ def _check_size(name: str, size_bytes: int, limit_bytes: int) -> None:
         raise RefusedError(f"{name}: {size_bytes} bytes are too many for a boot menu.", _BY_HAND)
 
 
-def _grub_roots(volume: Volume) -> Iterator[str]:
-    for folder in _GRUB_FOLDERS:
-        names = {name.lower(): name for name in volume.names(folder)}
-        yield from (f"{folder}/{names[name]}" for name in _GRUB_NAMES if name in names)
-    for top in _EFI_FOLDERS:
-        for vendor in volume.names(top):
-            names = {name.lower(): name for name in volume.names(f"{top}/{vendor}")}
-            yield from (f"{top}/{vendor}/{names[name]}" for name in _GRUB_NAMES if name in names)
-
-
-def _isolinux_roots(volume: Volume) -> Iterator[str]:
-    for folder in _ISOLINUX_FOLDERS:
-        names = {name.lower(): name for name in volume.names(folder or "/")}
-        yield from (f"{folder}/{names[name]}" for name in _ISOLINUX_NAMES if name in names)
-
-
 def _grub_paths(written: str, prefix: str) -> list[str]:
     """Where a path of GRUB's may lead: its device and ``$root`` left out, ``$prefix`` filled in."""
     path = _PREFIX.sub(prefix, _DEVICE.sub("", written))
@@ -250,6 +171,3 @@ def _grub_paths(written: str, prefix: str) -> list[str]:
     if "$" in path or not path:
         return []
     return [posixpath.normpath(path if path.startswith("/") else f"{prefix}/{path}")]
-
-
-__all__ = ["GRUB", "SDBOOT", "SYSLINUX", "FatVolume", "IsoVolume", "MenuFile", "find"]

@@ -13,12 +13,14 @@ from functools import partial
 
 from mediakit.errors import RefusedError, UsageError
 from mediakit.formats.fat_read import Fat
-from mediakit.formats.reader import Reader
+from mediakit.formats.reader import patched_reader
+from mediakit.iso.bls_config import LOADER
 from mediakit.iso.edit import grubmenu, menufiles, sdbootmenu, syslinuxmenu
 from mediakit.iso.edit.changes import Patch, Put
-from mediakit.iso.edit.menufiles import GRUB, SDBOOT, SYSLINUX, FatVolume, MenuFile
+from mediakit.iso.edit.menufiles import GRUB, SDBOOT, SYSLINUX, MenuFile, Volume
 from mediakit.iso.edit.textedit import encode
 from mediakit.iso.image import Image
+from mediakit.iso.menu import FatFiles
 from mediakit.plain import dataclass
 
 MAX_TIMEOUT_SECONDS = syslinuxmenu.MAX_TIMEOUT_SECONDS
@@ -195,11 +197,7 @@ def _no_such_entry(wanted: str, offered: list[Choice]) -> UsageError:
 
 
 def _set_isolinux_default(menu: _Menu, label: str) -> None:
-    speaks = any(
-        section.find("default", "ui") is not None
-        for file in menu.top_files
-        for section in syslinuxmenu.sections(menu.texts[file.path])[:1]
-    )
+    speaks = any(syslinuxmenu.speaks(menu.texts[file.path], "default", "ui") for file in menu.top_files)
     for file in menu.top_files:
         insert = not speaks and file.path == file.root
         menu.change(partial(syslinuxmenu.set_default, label=label, insert=insert), [file])
@@ -210,11 +208,7 @@ def _set_timeout(menus: list[_Menu], seconds: int) -> None:
         if menu.loader == GRUB:
             _set_grub(menu, "timeout", str(seconds))
         elif menu.loader == SYSLINUX:
-            speaks = any(
-                line.keyword == "timeout"
-                for file in menu.top_files
-                for line in syslinuxmenu.lines(menu.texts[file.path])
-            )
+            speaks = any(syslinuxmenu.speaks(menu.texts[file.path], "timeout") for file in menu.top_files)
             for file in menu.top_files:
                 insert = not speaks and file.path == file.root
                 menu.change(partial(syslinuxmenu.set_timeout, seconds=seconds, insert=insert), [file])
@@ -254,7 +248,7 @@ def _replace_label(menus: list[_Menu], old: str, new: str) -> None:
 
 
 def _loader_conf(menu: _Menu) -> list[MenuFile]:
-    return [file for file in menu.files if file.path == menufiles.SDBOOT_CONF]
+    return [file for file in menu.files if file.path == LOADER]
 
 
 def _choices(menu: _Menu) -> list[Choice]:
@@ -268,7 +262,7 @@ def _choices(menu: _Menu) -> list[Choice]:
             ]
         elif menu.loader == SYSLINUX:
             found += [Choice(label, (title,)) for label, title in syslinuxmenu.entries(text)]
-        elif file.path != menufiles.SDBOOT_CONF:
+        elif file.path != LOADER:
             name = file.path.rsplit("/", 1)[-1]
             found.append(Choice(name, (name.removesuffix(".conf"), sdbootmenu.title(text))))
     return found
@@ -296,33 +290,27 @@ def _resolve(offered: list[Choice], wanted: str, loader: str) -> str | None:
 
 def _changes(image: Image, menus: list[_Menu], now: int) -> list[Put | Patch]:
     changes: list[Put | Patch] = []
-    inside: dict[FatVolume, list[tuple[str, bytes]]] = {}
+    inside: dict[Volume, list[tuple[str, bytes]]] = {}
     for menu in menus:
         for file in menu.files:
             text = menu.texts[file.path]
             if text == file.text:
                 continue
-            if isinstance(file.volume, FatVolume):
+            if isinstance(file.volume.files, FatFiles):
                 inside.setdefault(file.volume, []).append((file.path, encode(text)))
             else:
                 changes.append(Put(file.path, encode(text)))
     for volume, files in inside.items():
-        changes += _patch_fat(image.reader, volume, files, now)
+        changes += _patch_fat(volume, files, now)
     return changes
 
 
-def _patch_fat(reader: Reader, volume: FatVolume, files: list[tuple[str, bytes]], now: int) -> list[Patch]:
+def _patch_fat(volume: Volume, files: list[tuple[str, bytes]], now: int) -> list[Patch]:
     """The ordered writes that replace files of a FAT; each next one sees those before it."""
     written: list[tuple[int, bytes]] = []
-
-    def read(offset: int, size: int) -> bytes:
-        data = bytearray(reader(volume.offset_bytes + offset, size))
-        for at, new in written:
-            start, end = max(at, offset), min(at + len(new), offset + size)
-            if start < end:
-                data[start - offset : end - offset] = new[start - at : end - at]
-        return bytes(data)
-
+    fat = volume.files
+    assert isinstance(fat, FatFiles)
+    read = patched_reader(fat.fat.reader, written)
     patches: list[Patch] = []
     for path, content in files:
         try:
@@ -333,7 +321,7 @@ def _patch_fat(reader: Reader, volume: FatVolume, files: list[tuple[str, bytes]]
             ) from error
         for at, data in writes:
             why = f"{path} in {volume.name}"
-            patches.append(Patch(volume.offset_bytes + at, data, why, order=len(patches)))
+            patches.append(Patch(fat.offset_bytes + at, data, why, order=len(patches)))
         written += writes
     return patches
 

@@ -1,13 +1,17 @@
-"""Replacing spans of a text and keeping every other byte. Pure; what all transforms of menus rest on."""
+"""Replacing spans of a text and keeping every other byte. Pure; what all transforms of menus rest on.
+
+Spans count bytes, as the parsers of menus do (``grub_config``, ``isolinux_config``, ``bls_config``): they are
+given ``encode(text)``, and ``apply`` cuts the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Splice(NamedTuple):
-    """Put ``text`` in the place of characters ``start`` to ``end``; an insertion has them equal."""
+    """Put ``text`` in the place of bytes ``start`` to ``end``; an insertion has them equal."""
 
     start: int
     end: int
@@ -16,12 +20,13 @@ class Splice(NamedTuple):
 
 def apply(text: str, splices: Iterable[Splice]) -> str:
     """``text`` with all splices done; they must not overlap, insertions at one place keep their order."""
+    raw = encode(text)
     parts, position = [], 0
     for splice in sorted(splices, key=lambda s: (s.start, s.end)):
         assert splice.start >= position, "splices overlap"
-        parts += [text[position : splice.start], splice.text]
+        parts += [raw[position : splice.start], encode(splice.text)]
         position = splice.end
-    return "".join([*parts, text[position:]])
+    return decode(b"".join([*parts, raw[position:]]))
 
 
 def decode(data: bytes) -> str:
@@ -38,11 +43,7 @@ def line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def characters(text: str, raw: bytes) -> Sequence[int]:
-    """Where each byte's character is in the text."""
-    if len(raw) == len(text):
-        return range(len(text) + 1)
-    places: list[int] = []
-    for at, char in enumerate(text):
-        places += [at] * len(encode(char))
-    return [*places, len(text)]
+def indent(raw: bytes, at: int) -> str:
+    """The blanks between the start of its line and byte ``at``; none where something else stands there."""
+    before = raw[raw.rfind(b"\n", 0, at) + 1 : at]
+    return "" if before.strip(b" \t") else decode(before)

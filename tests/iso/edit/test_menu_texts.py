@@ -229,3 +229,11 @@ def test_a_keyword_that_stands_alone_and_a_doubled_argument() -> None:
     )
     open_quote = "menuentry a { linux /k }\nmenuentry 'b { linux /k2 }\n"
     assert grubmenu.add_kernel_arguments(open_quote, ("q",)) == open_quote.replace("/k ", "/k q ")
+
+
+def test_an_argument_that_goes_leaves_no_blanks_and_takes_no_line_along() -> None:
+    entry = "linux /l\noptions a=1 b\noptions a=2 c\n"
+    after = sdbootmenu.add_kernel_arguments(entry, ("a=3",))
+    assert after.split("\n") == ["linux /l", "options a=3 b", "options  c", ""]
+    text = "label x\nkernel k\nappend a=1 b a=2 ü\n"
+    assert syslinuxmenu.add_kernel_arguments(text, ("a=3",)) == text.replace("a=1 b a=2", "a=3 b")
