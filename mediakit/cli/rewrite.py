@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mediakit.block.devices import Device
     from mediakit.engine.rewriting import Request
     from mediakit.engine.signature import SecretKey
+    from mediakit.iso.edit.menuentries import NewEntry
     from mediakit.progress import Observer
     from mediakit.stick.rewrite import Job, Outcome
 
@@ -34,6 +35,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--add", action="append", default=[], metavar="SRC=DST", help="put a file or folder into the image")
     add("--remove", action="append", default=[], metavar="P", help="remove a file or folder")
     add("--kernel-arg", action="append", default=[], metavar="A", help="for every Linux entry of every menu")
+    add(
+        "--kernel-arg-remove",
+        action="append",
+        default=[],
+        metavar="A",
+        help="out of every Linux entry: the whole argument, or KEY= for all its values",
+    )
+    add(
+        "--menu-entry",
+        action="append",
+        default=[],
+        metavar="TITLE=ARGS",
+        help="in every menu a copy of the Linux entry that starts unasked, with ARGS for its kernel",
+    )
+    add("--menu-remove", action="append", default=[], metavar="TITLE", help="an entry out of every menu")
     add("--menu-default", default="", metavar="E", help="what starts unasked: number from 0, name or title")
     add("--menu-timeout", type=int, metavar="S", help="seconds; 0 starts at once, -1 waits for ever")
     add("--branding", type=Path, metavar="DIR", help="becomes /custom/branding (Engine media)")
@@ -94,6 +110,11 @@ def _request(arguments: argparse.Namespace) -> Request:
     from mediakit.engine import rewriting
     from mediakit.iso.edit import kernelargs
 
+    entries: tuple[NewEntry, ...] = ()
+    if arguments.menu_entry:
+        from mediakit.iso.edit import menuentries
+
+        entries = tuple(menuentries.parse(text) for text in arguments.menu_entry)
     added = [put for text in arguments.add for put in rewriting.parse_add(text)]
     removed = [rewriting.parse_remove(text) for text in arguments.remove]
     signer = arguments.sign.stem if arguments.sign else ""
@@ -114,6 +135,9 @@ def _request(arguments: argparse.Namespace) -> Request:
         signer=signer,
         key=None if arguments.sign is None else _key(arguments.sign),
         force=arguments.force,
+        removed_arguments=kernelargs.parse_removals(arguments.kernel_arg_remove),
+        entries=entries,
+        removed_entries=tuple(arguments.menu_remove),
     )
 
 

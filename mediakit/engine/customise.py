@@ -53,6 +53,7 @@ class Wish:
     signer: str = ""
     key: SecretKey | None = None
     force: bool = False
+    removed_arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class _Planner:
         wish = self._wish
         for change in wish.changes:
             self._take(change)
-        if wish.kernel_arguments or wish.default or wish.timeout_seconds is not None:
+        asked = (wish.kernel_arguments, wish.removed_arguments, wish.default)
+        if any(asked) or wish.timeout_seconds is not None:
             self._bootenv()
         if wish.answers is not None:
             self._answers(wish.answers)
@@ -186,8 +188,9 @@ class _Planner:
             )
         wish = self._wish
         variables = grubenv.parse(self._read_room(BOOTENV_PATH))
-        if wish.kernel_arguments:
-            words = kernelargs.apply(variables.get("args", "").split(), wish.kernel_arguments)
+        if wish.kernel_arguments or wish.removed_arguments:
+            words = self._without(variables.get("args", "").split())
+            words = kernelargs.apply(words, wish.kernel_arguments)
             blank = next((word for word in wish.kernel_arguments if " " in word), None)
             if blank is not None:
                 raise RefusedError(
@@ -204,6 +207,16 @@ class _Planner:
             self._new[BOOTENV_PATH] = grubenv.build(variables, max(self._room(BOOTENV_PATH), _BOOTENV_BYTES))
         except FormatError as error:
             raise RefusedError(error.message, error.hint) from error
+
+    def _without(self, words: list[str]) -> list[str]:
+        """The added arguments without those to remove; what the signed menu itself says is out of reach."""
+        left = [word for word in words if not kernelargs.is_removed(word, self._wish.removed_arguments)]
+        for one in self._wish.removed_arguments:
+            if not any(kernelargs.is_removed(word, (one,)) for word in words):
+                self._notes.append(
+                    f"{one} is not among the arguments that were added; those of the signed menu stay."
+                )
+        return left
 
     def _answers(self, text: str) -> None:
         answers.parse(text)

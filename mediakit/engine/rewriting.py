@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mediakit.engine import customise
     from mediakit.engine.image import EngineImage
     from mediakit.engine.signature import SecretKey
+    from mediakit.iso.edit.menuentries import NewEntry
     from mediakit.iso.edit.menus import MenuPlan
 
 # What only some requests need (Engine media, menus, labels, USB) is imported where it is used: loading all of
@@ -46,17 +47,21 @@ class Request:
     signer: str = ""
     key: SecretKey | None = None
     force: bool = False
+    removed_arguments: tuple[str, ...] = ()
+    entries: tuple[NewEntry, ...] = ()
+    removed_entries: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        asked = (self.files, self.kernel_arguments, self.default, self.label, self.usb_bootable)
-        optional = (self.timeout_seconds, self.answers, self.branding, self.key)
+        optional = (self.answers, self.branding, self.key)
+        asked = (self.files, self.edits_menus, self.usb_bootable)
         return not any(asked) and all(value is None for value in optional)
 
     @property
     def edits_menus(self) -> bool:
         """Whether a boot menu says anything of what is asked for; one that names the label does."""
-        asked = (self.kernel_arguments, self.default, self.label)
+        arguments = (self.kernel_arguments, self.removed_arguments)
+        asked = (*arguments, self.entries, self.removed_entries, self.default, self.label)
         return any(asked) or self.timeout_seconds is not None
 
 
@@ -75,6 +80,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
     changes: list[Change] = []
     notes: list[str] = []
     if is_engine:
+        _refuse_entries(request)
         from mediakit.engine import customise
         from mediakit.engine.image import open_engine
 
@@ -221,13 +227,21 @@ def _wish(request: Request) -> customise.Wish:
         signer=request.signer,
         key=request.key,
         force=request.force,
+        removed_arguments=request.removed_arguments,
     )
 
 
 def _plan_menus(image: iso.Image, request: Request, now: int) -> MenuPlan:
     from mediakit.iso.edit import menus
 
-    edit = menus.MenuEdit(request.kernel_arguments, request.default, request.timeout_seconds)
+    edit = menus.MenuEdit(
+        kernel_arguments=request.kernel_arguments,
+        default=request.default,
+        timeout_seconds=request.timeout_seconds,
+        removed_arguments=request.removed_arguments,
+        entries=request.entries,
+        removed_entries=request.removed_entries,
+    )
     if request.label:
         edit = replace(edit, old_label=image.facts().volume_id, new_label=request.label)
     return menus.plan(image, edit, now=now)
@@ -247,9 +261,17 @@ def _refuse_engine_only(request: Request) -> None:
             )
 
 
+def _refuse_entries(request: Request) -> None:
+    if request.entries or request.removed_entries:
+        raise RefusedError(
+            "The menu of an Engine medium is signed: its entries stay as they are.",
+            "--kernel-arg adds to all of them, --menu-default names the one that starts.",
+        )
+
+
 def _refuse_conflict(files: tuple[Put | Remove, ...], changed: tuple[object, ...]) -> None:
     """A menu that is put or removed by name cannot be edited in the same run."""
-    edited = {change.path for change in changed if isinstance(change, Put)}
+    edited = {change.path for change in changed if isinstance(change, Put | Remove)}
     for file in files:
         if any(path == file.path or path.startswith(file.path + "/") for path in edited):
             raise UsageError(

@@ -55,6 +55,15 @@ def plan_overwrite(fat: Fat, path: str, data: bytes, timestamp: int) -> Writes:
     return edit.writes
 
 
+def plan_remove(fat: Fat, path: str, timestamp: int) -> Writes:
+    """See ``Fat.plan_remove``. FormatError without such a file."""
+    words = [word for word in path.split("/") if word]
+    old = fat.find(path)
+    if old is None or old.is_directory:
+        raise FormatError(f"There is no file “{path}” in the FAT filesystem.")
+    return _Edit(fat, timestamp).remove(_deepest(fat, words)[0], old)
+
+
 class _Edit:
     """One edit in the making: which clusters it takes and what it writes."""
 
@@ -78,6 +87,24 @@ class _Edit:
             self._replace(folder, old, first, size)
         else:
             self._insert(folder, name, attributes, first, size)
+        self._free(old)
+        self._update_hint()
+        return self.writes
+
+    def remove(self, folder: int, old: DirectoryEntry) -> Writes:
+        """The name goes before its clusters, the last of its slots before the others: at worst a cut leaves
+        pieces of a long name that belong to nothing, or lost clusters.
+        """
+        size = self.volume.sector_bytes
+        extents = self.fat.directory_extents(folder)
+        sectors: dict[int, bytearray] = {}
+        for slot in reversed(old.slots):
+            at = _locate(extents, slot * ENTRY_BYTES)
+            sector = at // size * size
+            if sector not in sectors:
+                sectors[sector] = bytearray(self.fat.reader(sector, size))
+            sectors[sector][at - sector] = FREE
+        self.writes += [(sector, bytes(data)) for sector, data in sectors.items()]
         self._free(old)
         self._update_hint()
         return self.writes

@@ -156,6 +156,12 @@ class Fat:
         self._known.clear()
         self._left_bytes, self._left_names = MAX_KNOWN_BYTES, MAX_KNOWN_NAMES
 
+    def plan_remove(self, path: str, *, timestamp: int = fat_names.FAT_EPOCH) -> list[tuple[int, bytes]]:
+        """Writes (offset, whole sectors) that take a file away; flush after each, in this order."""
+        from mediakit.formats import fat_edit
+
+        return fat_edit.plan_remove(self, path, timestamp)
+
     def names(self, cluster: int) -> Iterator[DirectoryEntry]:
         """The files and folders of a directory, without label, ``.`` and ``..``; cluster 0 is the root.
 

@@ -8,6 +8,7 @@ who edits a menu can change a word and leave all else as it is. Damaged scripts 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 from itertools import islice
@@ -179,15 +180,39 @@ def entries(script: Script) -> Iterator[EntryText]:
 def entry_title(words: Sequence[str]) -> tuple[str, str]:
     """Title and id from the arguments of a ``menuentry``."""
     title, entry_id = "", ""
-    left = iter(words)
-    for word in left:
-        if word.startswith("--id=") or word in ("--id", "${menuentry_id_option}"):
-            entry_id = word[5:] if word.startswith("--id=") else next(left, "")
-        elif word in ("--class", "--users", "--hotkey", "--source"):
-            next(left, "")
-        elif not word.startswith("--") and not title:
-            title = word
+    for role, first, last in entry_parts(words):
+        if role == "title":
+            title = words[first]
+        elif role == "id":
+            entry_id = words[last][5:] if first == last else words[last]
     return title, entry_id or title
+
+
+def entry_parts(words: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """What the arguments of a ``menuentry`` are: role (``title``, ``id``, ``hotkey`` or ``other``), index of
+    the first and of the last word of each.
+    """
+    at, is_titled = 0, False
+    while at < len(words):
+        word, first = words[at], at
+        if word in ("--id", "${menuentry_id_option}", "--class", "--users", "--hotkey", "--source"):
+            at = min(at + 1, len(words) - 1)
+        role = "other"
+        if word.startswith("--id=") or (word in ("--id", "${menuentry_id_option}") and at > first):
+            role = "id"
+        elif word == "--hotkey" or word.startswith("--hotkey="):
+            role = "hotkey"
+        elif at == first and not word.startswith("--") and not is_titled:
+            role, is_titled = "title", bool(word)
+        yield role, first, at
+        at += 1
+
+
+def split_default(text: str) -> tuple[str, str]:
+    """``default`` at its first single ``>``: the entry of this menu, and the rest; ``>>`` is ``>`` itself."""
+    match = re.match(r"((?:[^>]|>>)*)(?:>(.*))?$", text, re.DOTALL)
+    assert match is not None
+    return match[1].replace(">>", ">"), match[2] or ""
 
 
 class _Parser:

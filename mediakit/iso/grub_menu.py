@@ -12,10 +12,10 @@ from dataclasses import field
 from mediakit.errors import FormatError
 from mediakit.iso import grub_config
 from mediakit.iso.grub_config import Command, Script
-from mediakit.iso.grub_scope import Home, Scope, Unknown, Value
+from mediakit.iso.grub_scope import Home, Medium, Scope, Unknown, Value
 from mediakit.iso.grub_script import ESP, MEDIUM, Exit, Interpreter, Return
 from mediakit.iso.grub_words import Word
-from mediakit.iso.menu import Files, Menu, MenuEntry, MenuFile, Place
+from mediakit.iso.menu import Menu, MenuEntry, MenuFile, Place
 from mediakit.plain import dataclass
 
 __all__ = ["ESP", "MEDIUM", "Medium", "follow"]
@@ -29,15 +29,6 @@ MAX_LOOKUPS = 3000
 MAX_ENVIRONMENT_BYTES = 4096
 """An environment block has 1024."""
 _DISCS = ("cd", "cd0")
-
-
-@dataclass(frozen=True)
-class Medium:
-    """What a GRUB can find: the volumes by their device names, and how ``search`` would know them."""
-
-    volumes: dict[str, Files]
-    labels: dict[str, str] = field(default_factory=dict)
-    uuids: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,21 +104,25 @@ class _Walker(Interpreter):
             self._source(scope, device, path)
         except Exit:
             pass
-        self._finish_menu(scope, titles)
+        self._finish_menu(scope, titles, scope.variables.get("default", "") or "0")
         self._pending = pending
 
-    def _finish_menu(self, scope: Scope, titles: tuple[str, ...]) -> None:
-        """Entries run when the menu is complete: with the variables as they are then."""
+    def _finish_menu(self, scope: Scope, titles: tuple[str, ...], wanted: Value) -> None:
+        """Entries run when the menu is complete: with the variables as they are then.
+
+        ``wanted`` is the default among these entries (``normal/menu.c``): number, id or title, and behind
+        ``>`` what it is inside of that submenu.
+        """
         if self._menus >= MAX_MENUS:
             return
         self._menus += 1
         try:
-            self._run_entries(scope, titles)
+            self._run_entries(scope, titles, wanted)
         finally:
             self._menus -= 1
 
-    def _run_entries(self, scope: Scope, titles: tuple[str, ...]) -> None:
-        wanted = scope.variables.get("default", "") or "0"
+    def _run_entries(self, scope: Scope, titles: tuple[str, ...], wanted: Value) -> None:
+        head, inside = grub_config.split_default(wanted) if isinstance(wanted, str) else ("", "")
         pending = self._pending
         for number, item in enumerate(pending):
             if len(self.found.entries) >= MAX_ENTRIES or self._is_spent:
@@ -139,10 +134,11 @@ class _Walker(Interpreter):
             self._files, self._arguments, self._pending = [], [], []
             for block in item.command.blocks[:1]:
                 self._run_quietly(inner, block)
+            is_default = bool(head) and head in (str(number), entry_id, title)
+            head = "" if is_default else head
             if item.command.name == "submenu":
-                self._finish_menu(inner, (*titles, title))
+                self._finish_menu(inner, (*titles, title), (inside or "0") if is_default else "")
             else:
-                is_default = not titles and wanted in (str(number), entry_id, title)
                 files = tuple(dict.fromkeys(self._files))
                 named = tuple(self._arguments)
                 shown = " > ".join((*titles, title))
@@ -189,7 +185,7 @@ class _Walker(Interpreter):
 
     def _place(self, start: int, end: int, line: int) -> Place:
         shown, base = self._config
-        return Place(shown, line, None if base is None else base + start, end - start)
+        return Place(shown, line, None if base is None else base + start, end - start, start)
 
     # --- commands -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a GRUB script knows at a moment: variables, functions, loop devices; and what several branches leave.
+"""What a GRUB script knows at a moment: volumes, variables, functions, loop devices; what branches leave.
 
 Bounded in number: a branch that may or may not be taken copies all of it. Runs nothing.
 """
@@ -8,11 +8,21 @@ from __future__ import annotations
 from dataclasses import field
 
 from mediakit.iso.grub_config import Function
+from mediakit.iso.menu import Files
 from mediakit.plain import dataclass
 
 MAX_VARIABLES = 300
 MAX_NAMES = 300
 """Functions, exported names and loop devices, each."""
+
+
+@dataclass(frozen=True)
+class Medium:
+    """What a GRUB can find: the volumes by their device names, and how ``search`` would know them."""
+
+    volumes: dict[str, Files]
+    labels: dict[str, str] = field(default_factory=dict)
+    uuids: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,12 @@ def initrds(words: str) -> list[str]:
 
 
 def directives(text: bytes) -> Iterator[Directive]:
-    """Every line that says something, in order; comments, blank lines and help texts say nothing."""
+    """Every line that says something, in order; comments and blank lines say nothing.
+
+    A help text is one, ``text help``, from there to its end.
+    """
     number = 0
-    in_help = False
+    help_text: Directive | None = None
     for match in _LINE.finditer(text):
         if not match.group():
             continue
@@ -176,12 +179,23 @@ def directives(text: bytes) -> Iterator[Directive]:
         if keyword in ("menu", "text") and rest:
             keyword += " " + _decode(rest[0].group()).lower()
             rest = rest[1:]
-        in_help = keyword == "text help" or (in_help and keyword != "endtext")
-        if in_help or keyword == "endtext":
+        if help_text is not None:
+            help_text = replace(help_text, line_end=match.end())
+            if keyword == "endtext":
+                yield help_text
+                help_text = None
+            continue
+        if keyword == "endtext":
             continue
         start = match.start() + (rest[0].start() if rest else words[-1].end())
         end = match.start() + (rest[-1].end() if rest else words[-1].end())
-        yield Directive(keyword, _decode(text[start:end]), number, start, end, match.start(), match.end())
+        found = Directive(keyword, _decode(text[start:end]), number, start, end, match.start(), match.end())
+        if keyword == "text help":
+            help_text = found
+        else:
+            yield found
+    if help_text is not None:
+        yield replace(help_text, line_end=len(text))
 
 
 def _decode(raw: bytes) -> str:

@@ -27,12 +27,15 @@ State = Literal["there", "missing", "unknown", "elsewhere"]
 
 @dataclass(frozen=True)
 class Place:
-    """Bytes of a configuration; ``offset_bytes`` counts from the image's start, where that can be said."""
+    """Bytes of a configuration; ``offset_bytes`` counts from the image's start, where that can be said,
+    ``start`` from the configuration's own.
+    """
 
     config: str
     line: int
     offset_bytes: int | None = None
     size_bytes: int | None = None
+    start: int = 0
 
     def __str__(self) -> str:
         return f"{self.config}, line {self.line}"

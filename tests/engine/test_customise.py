@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from mediakit import iso, run
-from mediakit.engine import custom, customise, keys, signature
+from mediakit.engine import custom, customise, keys, rewriting, signature
 from mediakit.engine.customise import Wish
 from mediakit.engine.image import open_engine
 from mediakit.engine.verify import verify
 from mediakit.errors import RefusedError, SourceError, UsageError
 from mediakit.formats import grubenv
 from mediakit.iso import edit
+from mediakit.iso.edit import menuentries
 from mediakit.iso.edit.changes import Overwrite, Put, Remove
 from tests.engine import isos, medium
 
@@ -198,3 +199,20 @@ def test_what_is_not_listed_is_named(path: Path) -> None:
     assert "/custom/secretly" in " ".join(verify(path).notes)
     apply(path, Wish(("quiet",)))
     assert sorted(index(path)) == ["/custom/bootenv", "/custom/secretly"]
+
+
+def test_added_arguments_are_taken_out_again_and_those_of_the_signed_menu_stay(path: Path) -> None:
+    apply(path, Wish(kernel_arguments=("console=ttyS0", "console=tty0", "quiet")))
+    made = apply(path, Wish(removed_arguments=("console=", "debug")))
+    assert grubenv.parse(read(path, "/custom/bootenv"))["args"] == "quiet"
+    assert len(made.notes) == 1 and made.notes[0].startswith("debug is not among")
+    assert plan(path, Wish(removed_arguments=("console=",))).changes == ()
+
+
+@pytest.mark.parametrize("option", ["entries", "removed_entries"])
+def test_the_entries_of_the_signed_menu_stay(path: Path, option: str) -> None:
+    wanted = {"entries": (menuentries.parse("X=y"),), "removed_entries": ("Rescue",)}[option]
+    request = rewriting.Request(**{option: wanted})  # type: ignore[arg-type]
+    with iso.open_image(path) as image, pytest.raises(RefusedError, match="signed") as caught:
+        rewriting.gather(image, request, now=0)
+    assert "--kernel-arg" in caught.value.hint and "--menu-default" in caught.value.hint

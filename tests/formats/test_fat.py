@@ -174,6 +174,32 @@ def test_after_every_cut_an_added_file_is_old_new_or_absent(tmp_path: Path, name
     assert states == [old] * switch + [new] * (len(states) - switch) and switch > 1
 
 
+@pytest.mark.parametrize(("size", "kind"), [(2 * MIB, 12), (16 * MIB, 16), (64 * MIB, 32)])
+def test_a_file_that_is_removed_gives_its_clusters_back_and_every_cut_leaves_the_others(
+    tmp_path: Path, size: int, kind: int
+) -> None:
+    path = store(tmp_path / "image", build(size, FILES, fat_type=kind, cluster_sectors=1))
+    name = "loader/entries/a rather long name that takes several slots.conf"
+    for number in range(14):
+        apply(path, Fat(bytes_reader(path.read_bytes())).plan_add(f"loader/entries/{number}.conf", b"x"))
+    free = Fat(bytes_reader(path.read_bytes())).free_bytes
+    apply(path, Fat(bytes_reader(path.read_bytes())).plan_add(name, b"y" * 3000))
+    before = path.read_bytes()
+    writes = Fat(bytes_reader(before)).plan_remove(name)
+    disk = bytearray(before)
+    for offset, data in writes:
+        disk[offset : offset + len(data)] = data
+        fat = Fat(bytes_reader(disk))
+        assert not fat.exists(name) and fat.read("loader/entries/13.conf") == b"x"
+        for file in FILES:
+            assert fat.read(file.path) == file.data.ljust(file.length, b"\0")
+    apply(path, writes)
+    assert_clean(path)
+    assert Fat(bytes_reader(path.read_bytes())).free_bytes == free
+    with pytest.raises(FormatError):
+        Fat(bytes_reader(path.read_bytes())).plan_remove("loader/entries")
+
+
 def test_a_full_volume_and_a_full_root_are_refused() -> None:
     image = build(1 * MIB, FILES, cluster_sectors=1)
     fat = Fat(bytes_reader(image.to_bytes()))

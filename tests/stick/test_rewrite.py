@@ -209,6 +209,30 @@ def test_added_folders_and_names_with_equals_signs(
     assert "-r-xr-xr-x" in run.run(["xorriso", "-indev", out, "-lsl", "/one/in"], timeout=30).text
 
 
+def test_an_entry_is_added_made_the_default_and_removed(
+    kinds: Callable[[str], Path], tmp_path: Path, mediakit: Run
+) -> None:
+    path = Path(shutil.copy(kinds("grub_gpt"), tmp_path / "x.iso"))
+    title = "It's the “serial” one"
+    add = ("--in-place", "--menu-entry", f"{title}=console=ttyS0,115200 text", "--json")
+    status, text, err = mediakit("rewrite", path, *add, "--menu-default", title)
+    assert (status, err, json.loads(text)["result"]) == (0, "", "done")
+    with iso.open_image(path) as image:
+        facts = image.facts()
+        assert boot(path) == boot(kinds("grub_gpt"))
+        menu = facts.menus.of("bios_cd")
+        assert menu is not None
+        (entry,) = (entry for entry in menu.entries if entry.title == title)
+        assert entry.is_default and not entry.is_broken and "ttyS0,115200 text" in entry.arguments[0][0]
+    assert json.loads(mediakit("rewrite", path, *add)[1])["result"] == "already"
+    assert mediakit("rewrite", path, "--in-place", "--menu-remove", title)[0] == 4
+    words = ("--menu-remove", title, "--menu-default", "0")
+    assert mediakit("rewrite", path, "--in-place", *words)[0] == 0
+    assert mediakit("rewrite", path, "--in-place", "--kernel-arg-remove", "quiet")[0] == 0
+    while path.read_bytes() != kinds("grub_gpt").read_bytes():
+        assert mediakit("rewrite", path, "--undo", "--in-place")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
@@ -222,6 +246,9 @@ def test_added_folders_and_names_with_equals_signs(
         (["--in-place", "--menu-default", "nobody"], 2, "nobody"),
         (["--in-place", "--menu-timeout", "99999"], 2, "99999"),
         (["--in-place", "--kernel-arg", ""], 2, "no kernel argument"),
+        (["--in-place", "--menu-entry", "no arguments"], 2, "TITLE=ARGUMENTS"),
+        (["--in-place", "--menu-remove", "nobody"], 2, "nobody"),
+        (["--in-place", "--kernel-arg-remove", "initrd="], 2, "boot loader's"),
         (["--in-place", "--label", "x" * 33], 2, "33 characters"),
         (["--in-place", "--answers", "/etc/hostname"], 2, "answers"),
         (["--in-place", "--branding", "/etc"], 4, "Engine media"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from mediakit.iso import grub_config
-from mediakit.iso.edit import kernelargs, labels
+from mediakit.iso.edit import entrymark, kernelargs, labels
 from mediakit.iso.edit.textedit import Splice, apply, decode, encode, line_end
 from mediakit.iso.grub_config import Command, Placed, Script
 from mediakit.iso.grub_words import UNCLOSED, Word, quote
@@ -60,6 +60,17 @@ def entries(text: str) -> list[Entry]:
     ]
 
 
+def nested(text: str) -> list[tuple[str, str]]:
+    """Titles of the entries inside submenus, and how ``default`` names each: ``SUBMENU>ENTRY``."""
+    found, path = [], list[str]()
+    for entry in entries(text):
+        name = entry.title.replace(">", ">>") if entry.id == entry.title else entry.id
+        path = [*path[: entry.depth], name]
+        if entry.depth and len(path) == entry.depth + 1:
+            found.append((entry.title, ">".join(path)))
+    return found
+
+
 def follows(text: str) -> list[Follow]:
     """The other configurations that a configuration reads."""
     return [
@@ -78,8 +89,10 @@ def assigns(text: str, name: str) -> bool:
     return any(_assignment(placed.command, name) and not placed.around.is_entry for placed in _commands(text))
 
 
-def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
-    """``arguments`` merged into the command line of every Linux that the configuration starts."""
+def add_kernel_arguments(text: str, arguments: Sequence[str], removed: Sequence[str] = ()) -> str:
+    """``arguments`` merged into the command line of every Linux that the configuration starts, ``removed``
+    (as ``kernelargs.is_removed`` understands them) taken out.
+    """
     splices: list[Splice] = []
     in_xen: tuple[str, ...] | None = None
     for placed in _commands(text):
@@ -87,10 +100,10 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
         if command.name in _MULTIBOOT:
             in_xen = scope
         elif command.name in grub_config.LINUX_COMMANDS and not _is_no_linux(command):
-            splices += _merge(command, arguments)
+            splices += _merge(command, arguments, removed)
         elif command.name in _MODULE and in_xen == scope:
             # Xen's first module is the kernel of dom0 (Xen, docs/misc/efi and multiboot)
-            splices += _merge(command, arguments)
+            splices += _merge(command, arguments, removed)
             in_xen = None
         elif command.name in grub_config.ENTRY_COMMANDS:
             in_xen = None
@@ -109,7 +122,8 @@ def set_variable(text: str, name: str, value: str, *, insert: bool) -> str:
     if not words and insert:
         first = next((p for p in outside if p.command.name in grub_config.ENTRY_COMMANDS), None)
         if first is not None:
-            at = first.around.start
+            raw, at = encode(text), first.around.start
+            at = at if entrymark.before(raw, at) is None else entrymark.span(raw, at)[0]
             splices.append(Splice(at, at, f"set {wanted}{line_end(text)}"))
     return apply(text, splices)
 
@@ -141,7 +155,7 @@ def _commands(text: str) -> Iterator[Placed]:
     return (p for p in script.placed() if not (is_open and p.command.end >= len(raw)))
 
 
-def _merge(command: Command, arguments: Sequence[str]) -> list[Splice]:
+def _merge(command: Command, arguments: Sequence[str], removed: Sequence[str]) -> list[Splice]:
     """The splices that merge arguments into one command: options, then the path, then the kernel's words."""
     words = list(command.arguments)
     while words and words[0].text.startswith("--"):
@@ -149,7 +163,7 @@ def _merge(command: Command, arguments: Sequence[str]) -> list[Splice]:
     if not words:
         return []
     places = [kernelargs.Place(word.start, word.end, word.text, gap.end) for gap, word in pairwise(words)]
-    return kernelargs.splices(places, arguments, end=words[-1].end, write=quote)
+    return kernelargs.splices(places, arguments, removed, end=words[-1].end, write=quote)
 
 
 def _is_no_linux(command: Command) -> bool:

@@ -17,6 +17,7 @@ from mediakit.plain import dataclass
 
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
 _OPEN_WORD = re.compile(rb'(?:[^\s"]|"[^"]*"?)+')
+_LOADERS_OWN = ("initrd", "BOOT_IMAGE")
 INIT_MARK = "--"
 INSTALLED_MARK = "---"
 """Debian's and Ubuntu's installers hand on what follows it to the installed system."""
@@ -112,6 +113,30 @@ def apply(words: Sequence[str], arguments: Sequence[str]) -> list[str]:
     return merged
 
 
+def parse_removals(texts: Iterable[str]) -> tuple[str, ...]:
+    """What is to be taken out, as typed: a whole argument, or ``KEY=`` for every value of that key.
+
+    UsageError for what no kernel reads: loaders take ``initrd=`` and ``BOOT_IMAGE=`` from the same line.
+    """
+    found = parse(texts)
+    for word in found:
+        if word.partition("=")[0] in _LOADERS_OWN:
+            raise UsageError(
+                f"“{word}” is the boot loader's, not the kernel's: without it nothing starts.",
+                "Leave it, or remove the whole entry with --menu-remove.",
+            )
+    return found
+
+
+def is_removed(word: str, removed: Sequence[str]) -> bool:
+    """Whether one of ``removed`` means ``word``: all of it, or ``KEY=`` its key (``-`` and ``_`` are one)."""
+    normal = _normal(word)
+    return any(
+        normal.startswith(_normal(one)) if one.find("=") == len(one) - 1 else normal == _normal(one)
+        for one in removed
+    )
+
+
 def places(value: str, start: int) -> list[Place]:
     """The words of a command line that starts at byte ``start``; an open quote runs to its end."""
     raw = encode(value)
@@ -123,14 +148,25 @@ def places(value: str, start: int) -> list[Place]:
 
 
 def splices(
-    words: Sequence[Place], arguments: Sequence[str], *, end: int, write: Callable[[str], str] = quote
+    words: Sequence[Place],
+    arguments: Sequence[str],
+    removed: Sequence[str] = (),
+    *,
+    end: int,
+    write: Callable[[str], str] = quote,
 ) -> list[Splice]:
-    """What merges ``arguments`` into the command line that ``words`` make and that ends at byte ``end``.
+    """What takes ``removed`` out of the command line that ``words`` make and that ends at byte ``end``, and
+    merges ``arguments`` into it.
 
     ``write`` quotes as the boot loader reads it.
     """
     change = merge([word.text for word in words], arguments)
     found = []
+    for index, word in enumerate(words):
+        if word.text == INIT_MARK:
+            break
+        if index not in change.replaced and is_removed(word.text, removed) and word.text not in arguments:
+            found.append(Splice(word.gap, word.end, ""))
     for index, new in change.replaced.items():
         word = words[index]
         found.append(Splice(word.start if new else word.gap, word.end, " ".join(map(write, new))))
@@ -158,6 +194,11 @@ def _groups(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def _same(name: str) -> str:
     return name.replace("-", "_")
+
+
+def _normal(word: str) -> str:
+    key, separator, value = word.partition("=")
+    return _same(key) + separator + value
 
 
 def _checked(word: str) -> str:

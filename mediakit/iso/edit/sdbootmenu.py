@@ -10,20 +10,23 @@ from collections.abc import Sequence
 
 from mediakit.iso import bls_config
 from mediakit.iso.bls_config import Line
-from mediakit.iso.edit import kernelargs, labels
+from mediakit.iso.edit import entrymark, kernelargs, labels
+from mediakit.iso.edit.entrymark import Mark
 from mediakit.iso.edit.textedit import Splice, apply, encode, line_end
 
 
-def title(text: str) -> str:
+def title_of(text: str) -> str:
     found = bls_config.find(_parse(text), "title")
     return found.value if found is not None else ""
 
 
-def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
-    """``arguments`` merged into the ``options`` of an entry that starts a Linux."""
+def add_kernel_arguments(text: str, arguments: Sequence[str], removed: Sequence[str] = ()) -> str:
+    """``arguments`` merged into the ``options`` of an entry that starts a Linux, ``removed`` (as
+    ``kernelargs.is_removed`` understands them) taken out.
+    """
     lines = _parse(text)
     linux = bls_config.find(lines, "linux")
-    if linux is None or not arguments:
+    if linux is None:
         return text
     words = [
         place
@@ -32,9 +35,31 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
         for place in kernelargs.places(line.value, line.start)
     ]
     if words:
-        return apply(text, kernelargs.splices(words, arguments, end=words[-1].end))
+        return apply(text, kernelargs.splices(words, arguments, removed, end=words[-1].end))
+    if not arguments:
+        return text
     added = " ".join(map(kernelargs.quote, kernelargs.apply((), arguments)))
     return apply(text, [Splice(linux.end, linux.end, f"{line_end(text)}options {added}")])
+
+
+def copy(text: str, title: str, arguments: tuple[str, ...], origin: str) -> str:
+    """The text of another entry: the same with its own title, ``arguments`` merged in, and a mark that says
+    ``origin``.
+    """
+    lines = _parse(text)
+    end = line_end(text)
+    splices = [Splice(line.line_start, line.line_end, "") for line in lines if line.keyword == "title"]
+    raw = encode(text)
+    if entrymark.before(raw, _first(raw)) is not None:
+        splices.append(Splice(0, _first(raw), ""))
+    mark = entrymark.write(Mark(origin, arguments))
+    return f"{mark}{end}title {title}{end}{add_kernel_arguments(apply(text, splices), arguments)}"
+
+
+def mark_of(text: str) -> Mark | None:
+    """What the comment in front of an entry that was added says; None for the image's own."""
+    raw = encode(text)
+    return entrymark.before(raw, _first(raw))
 
 
 def set_key(text: str, key: str, value: str) -> str:
@@ -54,6 +79,11 @@ def replace_label(text: str, old: str, new: str) -> str:
         if line.keyword == "options" and changed != line.value:
             splices.append(_replaced(line, changed))
     return apply(text, splices)
+
+
+def _first(raw: bytes) -> int:
+    """Where the second line begins, in front of which a mark stands."""
+    return raw.find(b"\n") + 1
 
 
 def _parse(text: str) -> tuple[Line, ...]:

@@ -76,8 +76,10 @@ def follows(text: str) -> list[tuple[str, bool]]:
     return found
 
 
-def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
-    """``arguments`` merged into the line of every Linux; entries without any get one."""
+def add_kernel_arguments(text: str, arguments: Sequence[str], removed: Sequence[str] = ()) -> str:
+    """``arguments`` merged into the line of every Linux, ``removed`` (as ``kernelargs.is_removed`` takes it)
+    taken out; entries without a line get one.
+    """
     raw = encode(text)
     parts = sections(text)
     shared = any(part.append for part in parts if not part.name)
@@ -86,8 +88,8 @@ def add_kernel_arguments(text: str, arguments: Sequence[str]) -> str:
         kind = _kind(part)
         appended = part.append
         if appended is not None and kind:
-            splices += _merge(appended, arguments, is_xen=kind == "xen")
-        elif kind == "linux" and part.name and not shared:
+            splices += _merge(appended, arguments, removed, is_xen=kind == "xen")
+        elif arguments and kind == "linux" and part.name and not shared:
             image = part.find(*_IMAGES)
             if image is not None:
                 splices.append(_line_behind(raw, image, f"append {_command_line(arguments)}", image))
@@ -202,16 +204,18 @@ def _kind(part: Section) -> str:
     return "" if is_other or not path or _NO_LINUX.search(path) else "linux"
 
 
-def _merge(line: Directive, arguments: Sequence[str], *, is_xen: bool) -> list[Splice]:
+def _merge(
+    line: Directive, arguments: Sequence[str], removed: Sequence[str], *, is_xen: bool
+) -> list[Splice]:
     """Merge arguments into an ``append`` line; of mboot.c32's images (Xen --- Linux --- initrd) the 2nd."""
     if line.value == "-":
-        return [_replaced(line, _command_line(arguments))]
+        return [_replaced(line, _command_line(arguments))] if arguments else []
     words = kernelargs.places(line.value, line.start)
     if not is_xen:
-        return kernelargs.splices(words, arguments, end=line.end)
+        return kernelargs.splices(words, arguments, removed, end=line.end)
     marks = [i for i, word in enumerate(words) if word.text == kernelargs.INSTALLED_MARK]
     if not marks:
         return []
     image = words[min(marks[0] + 1, len(words) - 1)]
     own = words[marks[0] + 2 : marks[1] if len(marks) > 1 else len(words)]
-    return kernelargs.splices(own, arguments, end=own[-1].end if own else image.end)
+    return kernelargs.splices(own, arguments, removed, end=own[-1].end if own else image.end)

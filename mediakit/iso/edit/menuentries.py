@@ -1,0 +1,394 @@
+"""Adding entries to every menu of a medium, and removing them. Pure: new texts of the menus, nothing else.
+
+A new entry is a copy of the one that a menu starts unasked; where that starts no Linux or is made by a loop
+or a function, of the first that does and is not. It is added once to each menu that a loader can show, so a
+file that BIOS and UEFI share gets it once, and a menu that has an entry for either in an ``if`` gets it for
+both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mediakit.errors import RefusedError, UsageError
+from mediakit.iso import bls_config
+from mediakit.iso.bls_config import ENTRIES, LOADER
+from mediakit.iso.edit import (
+    entrymark,
+    grubentry,
+    kernelargs,
+    menudefault,
+    menuview,
+    sdbootmenu,
+    syslinuxentry,
+    syslinuxmenu,
+)
+from mediakit.iso.edit.entrymark import Mark
+from mediakit.iso.edit.menufiles import GRUB, SYSLINUX, MenuFile
+from mediakit.iso.edit.menuset import Menu
+from mediakit.iso.edit.menuview import Start
+from mediakit.iso.edit.textedit import encode
+from mediakit.iso.grub_config import EntryText
+from mediakit.iso.image import Image
+from mediakit.iso.isolinux_config import Section
+from mediakit.iso.menu import MenuEntry
+from mediakit.plain import dataclass
+
+MAX_TITLE = 200
+_ASK = "Write it as --menu-entry 'TITLE=ARGUMENTS', such as 'Install, serial=console=ttyS0,115200'."
+
+
+@dataclass(frozen=True)
+class NewEntry:
+    """An entry to add: what menus show, and what its kernel is told besides."""
+
+    title: str
+    arguments: tuple[str, ...]
+
+
+def parse(text: str) -> NewEntry:
+    """``TITLE=ARGUMENTS``: the title ends at the first ``=``. UsageError for what no menu can show."""
+    title, separator, words = text.partition("=")
+    title = title.strip()
+    if not title or not separator or not words.strip():
+        raise UsageError(f"“{text}” is no menu entry.", _ASK)
+    if not title.isprintable() or len(title) > MAX_TITLE or title.startswith("-"):
+        raise UsageError(f"“{title}” cannot be the title of a menu entry.", "Use one line of plain text.")
+    if "^" in title:
+        raise UsageError("A title cannot have a ^: isolinux takes it for a hotkey.", "Leave it out.")
+    return NewEntry(title, kernelargs.parse([words]))
+
+
+def add(image: Image, menus: list[Menu], new: NewEntry) -> list[str]:
+    """The entry in every menu, in the place of one with the same title that was added before; remarks.
+
+    RefusedError where no menu has an entry to copy, or where the title is that of one of the image's own.
+    """
+    notes, done = [], False
+    for start in menuview.starts(menus):
+        shown = menuview.entries(image, menus, start)
+        if not shown:
+            continue
+        if any(_is_titled(entry, new.title) for entry in shown):
+            _update(menus, start, shown, new)
+            done = True
+            continue
+        found = _source(menus, start, shown)
+        if found is None:
+            notes.append(
+                f"The menu {start.menu.name} has no entry that could be copied: none is added to it."
+            )
+            continue
+        done = True
+        menu, file, entry = found
+        _add_copy(menu, file, entry, new)
+        if menu.loader == GRUB:
+            _keep_default(image, menus, start, shown)
+        elif menu.loader == SYSLINUX and not _shows_titles(menu):
+            notes += [
+                f"{menu.name} shows no menu: the new entry starts when “{section.name}” is typed."
+                for section in syslinuxmenu.sections(menu.texts[file.path] or "")
+                if section.title == new.title
+            ]
+    if not done:
+        raise RefusedError(
+            "No boot menu of the image has an entry that starts a Linux and could be copied.",
+            "--kernel-arg changes the entries that there are.",
+        )
+    return list(dict.fromkeys(notes))
+
+
+def remove(image: Image, menus: list[Menu], title: str, default: str) -> None:
+    """Every entry of that title (or id, label, file name) gone; ``default`` is the one to start instead.
+
+    UsageError where no menu has it, RefusedError for the last entry of a menu, and for what starts unasked
+    unless ``default`` names another one of the same menu.
+    """
+    starts = menuview.starts(menus)
+    before = [menuview.entries(image, menus, start) for start in starts]
+    was_there = [_remove_from(menu, title) for menu in menus]
+    if not any(was_there):
+        raise _no_such_entry(menus, title)
+    for start, old in zip(starts, before, strict=True):
+        left = menuview.entries(image, menus, start)
+        if left == old:
+            continue
+        if old and not left:
+            raise RefusedError(
+                f"“{title}” is the only entry of the menu {start.menu.name}.", "Add another one first."
+            )
+        unasked = next((entry for entry in old if entry.is_default), None)
+        if unasked is None or any(_is_same(entry, unasked) for entry in left):
+            _keep_default(image, menus, start, old)
+        elif not default or not _offers(menus, start, old, default):
+            raise RefusedError(
+                f"“{title}” is what the menu {start.menu.name} starts unasked.",
+                "Name another one of its entries with --menu-default.",
+            )
+
+
+def _is_titled(entry: MenuEntry, title: str) -> bool:
+    return entry.title == title or entry.title.endswith(f" > {title}")
+
+
+def _is_same(one: MenuEntry, other: MenuEntry) -> bool:
+    return (one.title, one.entry_id, one.place.config) == (other.title, other.entry_id, other.place.config)
+
+
+def _offers(menus: list[Menu], start: Start, old: Sequence[MenuEntry], default: str) -> bool:
+    """Whether the menu that lost its default has an entry of that name."""
+    found = menuview.origin(menus, start, next(entry for entry in old if entry.is_default))
+    menu = found[0] if found is not None else start.menu
+    return menudefault.find(menu, default) is not None
+
+
+def _keep_default(image: Image, menus: list[Menu], start: Start, old: Sequence[MenuEntry]) -> None:
+    """Where the default was a number and counts another entry now, the old one by name."""
+    unasked = next((entry for entry in old if entry.is_default), None)
+    if unasked is None or start.menu.loader != GRUB:
+        return
+    now = [entry for entry in menuview.entries(image, menus, start) if entry.is_default]
+    if any(_is_same(entry, unasked) for entry in now):
+        return
+    name = menudefault.find(start.menu, unasked.entry_id or unasked.title)
+    found = menuview.origin(menus, start, unasked)
+    menu = start.menu
+    if name is None and found is not None:
+        menu, name = found[0], menudefault.find(found[0], unasked.entry_id)
+    if name is not None:
+        menudefault.set_grub(menu, "default", name)
+
+
+# --- adding -----------------------------------------------------------------------------------------------
+
+
+def _source(
+    menus: list[Menu], start: Start, shown: Sequence[MenuEntry]
+) -> tuple[Menu, MenuFile, MenuEntry] | None:
+    """The entry to copy: the default, else the first of the first menu, else the first.
+
+    What was added before is no source while there is another: where it is the default, that is what it was
+    made from.
+    """
+    found: list[tuple[tuple[bool, ...], Menu, MenuFile, MenuEntry]] = []
+    origins: set[str] = set()
+    for entry in shown:
+        where = menuview.origin(menus, start, entry)
+        if where is None or not _can_be_copied(*where, entry):
+            continue
+        mark = _mark_of(*where, entry)
+        origins |= {mark.origin} if mark is not None and entry.is_default else set()
+        rank = (entry.is_broken, mark is not None, not entry.is_default)
+        found.append((rank, *where, entry))
+    found.sort(
+        key=lambda one: (
+            *one[0][:2],
+            one[0][2] and one[3].title.rpartition(" > ")[2] not in origins,
+            not one[2].is_top or " > " in one[3].title,
+        )
+    )
+    return found[0][1:] if found else None
+
+
+def _mark_of(menu: Menu, file: MenuFile, entry: MenuEntry) -> Mark | None:
+    text = menu.texts[file.path] or ""
+    if menu.loader == GRUB:
+        found = _grub_entry(text, entry.place.start)
+        return grubentry.mark_of(text, found) if found is not None else None
+    if menu.loader == SYSLINUX:
+        section = _labelled(text, entry.entry_id)
+        return syslinuxentry.mark_of(text, section) if section is not None else None
+    return sdbootmenu.mark_of(text)
+
+
+def _can_be_copied(menu: Menu, file: MenuFile, entry: MenuEntry) -> bool:
+    text = menu.texts[file.path] or ""
+    if menu.loader == GRUB:
+        found = _grub_entry(text, entry.place.start)
+        return found is not None and grubentry.can_be_copied(text, found)
+    if menu.loader == SYSLINUX:
+        section = _labelled(text, entry.entry_id)
+        return section is not None and syslinuxentry.can_be_copied(text, section)
+    return sdbootmenu.add_kernel_arguments(text, ("mediakit_probe",)) != text
+
+
+def _add_copy(menu: Menu, file: MenuFile, entry: MenuEntry, new: NewEntry) -> None:
+    text = menu.texts[file.path] or ""
+    if menu.loader == GRUB:
+        source = _grub_entry(text, entry.place.start)
+        assert source is not None
+        menu.texts[file.path] = grubentry.add(text, source, new.title, new.arguments)
+    elif menu.loader == SYSLINUX:
+        section = _labelled(text, entry.entry_id)
+        assert section is not None
+        taken = {s.name.lower() for _, other in menu.now() for s in syslinuxmenu.sections(other)}
+        label = entrymark.name_for(new.title, taken)
+        menu.texts[file.path] = syslinuxentry.add(
+            text, section, label, new.title, new.arguments, _shared(menu, file)
+        )
+    else:
+        _add_file(menu, file, text, new)
+
+
+def _add_file(menu: Menu, source: MenuFile, text: str, new: NewEntry) -> None:
+    """systemd-boot's entry, a file; where it chooses the default itself, what it was made from is named."""
+    taken = {path.rpartition("/")[2].lower().removesuffix(bls_config.SUFFIX) for path in menu.texts}
+    path = f"{ENTRIES}/{entrymark.name_for(new.title, taken)}{bls_config.SUFFIX}"
+    menu.add(path, sdbootmenu.copy(text, new.title, new.arguments, sdbootmenu.title_of(text)))
+    settings = menu.texts.get(LOADER) or ""
+    if bls_config.find(bls_config.parse(encode(settings)), "default") is None:
+        menu.add(LOADER, sdbootmenu.set_key(settings, "default", source.path.rpartition("/")[2]))
+
+
+def _shared(menu: Menu, file: MenuFile) -> str:
+    """The global ``append`` that labels of ``file`` without their own inherit."""
+    texts = [menu.texts[file.path] or "", *(text for _, text in menu.now())]
+    found = (syslinuxmenu.sections(text)[0].append for text in texts)
+    return next((line.value for line in found if line is not None), "")
+
+
+def _shows_titles(menu: Menu) -> bool:
+    return any(
+        line.keyword == "ui" or any(word.lower().endswith(".c32") for word in line.value.split()[:1])
+        for _, text in menu.now()
+        for line in syslinuxmenu.sections(text)[0].directives
+        if line.keyword in ("ui", "default")
+    )
+
+
+def _grub_entry(text: str, start: int) -> EntryText | None:
+    return next((e for e in grubentry.entries(text) if e.command.start == start), None)
+
+
+def _labelled(text: str, label: str) -> Section | None:
+    return next((s for s in syslinuxmenu.sections(text) if s.name == label), None)
+
+
+def _section(menu: Menu, file: MenuFile, title: str) -> Section | None:
+    return next((s for s in syslinuxmenu.sections(menu.texts[file.path] or "") if s.title == title), None)
+
+
+# --- changing what was added before -----------------------------------------------------------------------
+
+
+def _update(menus: list[Menu], start: Start, shown: Sequence[MenuEntry], new: NewEntry) -> None:
+    """The entries of that title as if they were added anew; the same arguments are merged in again only."""
+    for entry in shown:
+        where = menuview.origin(menus, start, entry) if _is_titled(entry, new.title) else None
+        if where is None:
+            continue
+        menu, file = where
+        text = menu.texts[file.path] or ""
+        if menu.loader == GRUB:
+            menu.texts[file.path] = _update_grub(menu, text, new)
+        elif menu.loader == SYSLINUX:
+            menu.texts[file.path] = _update_isolinux(menu, file, text, new)
+        else:
+            menu.texts[file.path] = _update_file(menu, text, new)
+
+
+def _added(menu: Menu, mark: Mark | None, new: NewEntry) -> Mark:
+    if mark is None:
+        raise RefusedError(
+            f"The menu {menu.name} has an entry “{new.title}” of its own.",
+            "Choose another title, or change all entries with --kernel-arg.",
+        )
+    return mark
+
+
+def _update_grub(menu: Menu, text: str, new: NewEntry) -> str:
+    count = sum(entry.title == new.title for entry in grubentry.entries(text))
+    for number in range(count):
+        old = [entry for entry in grubentry.entries(text) if entry.title == new.title][number]
+        mark = _added(menu, grubentry.mark_of(text, old), new)
+        if mark.arguments == new.arguments:
+            text = grubentry.merge(text, old, new.arguments)
+            continue
+        sources = [
+            entry
+            for entry in grubentry.entries(text)
+            if entry.title == mark.origin and grubentry.can_be_copied(text, entry)
+        ]
+        # the copies of an if's branches each have their own source, in front of them
+        ahead = [entry for entry in sources if entry.command.end <= old.command.start]
+        found = ahead[-1:] or sources[:1]
+        if not found:
+            text = grubentry.merge(text, old, (), mark.arguments)
+            old = [entry for entry in grubentry.entries(text) if entry.title == new.title][number]
+            found = [old]
+        text = grubentry.replace(text, old, found[0], new.title, new.arguments, mark.origin)
+    return text
+
+
+def _update_isolinux(menu: Menu, file: MenuFile, text: str, new: NewEntry) -> str:
+    old = _section(menu, file, new.title)
+    assert old is not None
+    mark = _added(menu, syslinuxentry.mark_of(text, old), new)
+    if mark.arguments == new.arguments:
+        return syslinuxentry.merge(text, old, new.arguments)
+    source = _section(menu, file, mark.origin)
+    if source is None or not syslinuxentry.can_be_copied(text, source):
+        text = syslinuxentry.merge(text, old, (), mark.arguments)
+        old = source = next(s for s in syslinuxmenu.sections(text) if s.name == old.name)
+    shared = _shared(menu, file)
+    return syslinuxentry.replace(
+        text, old, source, new.title, new.arguments, origin=mark.origin, shared=shared
+    )
+
+
+def _update_file(menu: Menu, text: str, new: NewEntry) -> str:
+    mark = _added(menu, sdbootmenu.mark_of(text), new)
+    if mark.arguments == new.arguments:
+        return sdbootmenu.add_kernel_arguments(text, new.arguments)
+    others = (other for file, other in menu.now() if file.path != LOADER)
+    source = next((other for other in others if sdbootmenu.title_of(other) == mark.origin), None)
+    if source is None:
+        source = sdbootmenu.add_kernel_arguments(text, (), mark.arguments)
+    return sdbootmenu.copy(source, new.title, new.arguments, mark.origin)
+
+
+# --- removing ---------------------------------------------------------------------------------------------
+
+
+def _remove_from(menu: Menu, title: str) -> bool:
+    """Take it out of all files of a menu; whether there was one."""
+    found = False
+    for file, before in menu.now():
+        text: str | None = before
+        if menu.loader == GRUB:
+            while (old := _named_grub(text or "", title)) is not None:
+                text = grubentry.remove(text or "", old)
+        elif menu.loader == SYSLINUX:
+            while (label := _named_label(text or "", title)) is not None:
+                text = syslinuxentry.remove(text or "", label)
+        elif file.path != LOADER and title in _names_of(file, before):
+            text = None
+        found = found or text != before
+        menu.texts[file.path] = text
+    return found
+
+
+def _named_grub(text: str, title: str) -> EntryText | None:
+    return next((e for e in grubentry.entries(text) if title in (e.title, e.entry_id)), None)
+
+
+def _named_label(text: str, title: str) -> Section | None:
+    return next((s for s in syslinuxmenu.sections(text) if s.name and title in (s.title, s.name)), None)
+
+
+def _names_of(file: MenuFile, text: str) -> tuple[str, ...]:
+    name = file.path.rpartition("/")[2]
+    return name, name.removesuffix(bls_config.SUFFIX), sdbootmenu.title_of(text)
+
+
+def _no_such_entry(menus: list[Menu], title: str) -> UsageError:
+    names: list[str] = []
+    for menu in menus:
+        for file, text in menu.now():
+            if menu.loader == GRUB:
+                names += [entry.title for entry in grubentry.entries(text)]
+            elif menu.loader == SYSLINUX:
+                names += [section.title for section in syslinuxmenu.sections(text) if section.name]
+            elif file.path != LOADER:
+                names.append(sdbootmenu.title_of(text) or file.path.rpartition("/")[2])
+    return menudefault.no_such_entry(title, [menudefault.Choice(name) for name in dict.fromkeys(names)])
