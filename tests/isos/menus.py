@@ -161,3 +161,10 @@ SHAPES = {
     "debian_live": DEBIAN_LIVE, "debian_netinst": DEBIAN_NETINST, "ubuntu": UBUNTU, "fedora": FEDORA, "arch": ARCH,
     "opensuse": OPENSUSE, "xcp": XCP, "proxmox": PROXMOX, "systemrescue": SYSTEMRESCUE, "clonezilla": CLONEZILLA,
 }  # fmt: skip
+INSIDE = {
+    "EFI/BOOT/grub.cfg": "menuentry Live { linux /k quiet }\nmenuentry 'Other' { linux /k }\n",
+    "k": "k",
+    **{k: v for k, v in ARCH.items() if k.startswith("loader")},
+    "arch/boot/x86_64/vmlinuz-linux": "k",
+    "arch/boot/x86_64/initramfs-linux.img": "i",
+}

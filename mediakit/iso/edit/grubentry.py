@@ -69,23 +69,21 @@ def remove(text: str, entry: EntryText) -> str:
     """``text`` without that entry; where nothing else would be left of a block, ``true`` takes its place."""
     raw = encode(text)
     start, end = entry.command.start, entry.command.end
-    is_nested = entry.place.around.start != start or bool(entry.place.around.blocks)
-    is_last = len(entry.place.script.statements) == 1
-    line_start = raw.rfind(b"\n", 0, start) + 1
-    rest = _REST.match(raw, end)
-    if (is_nested and is_last) or rest is None or raw[line_start:start].strip(b" \t"):
-        new = [Splice(start, end, "true")]
-    else:
-        new = [Splice(line_start, rest.end(), "")]
+    first = start
     if entrymark.before(raw, start) is not None:
-        at, to = entrymark.span(raw, start)
-        new.append(Splice(raw.rfind(b"\n", 0, at) + 1, raw.find(b"\n", to) + 1, ""))
-    return apply(text, new)
-
-
-def name_of(entry: EntryText) -> str:
-    """How ``default`` names it: ``>`` is doubled in titles."""
-    return entry.title.replace(">", ">>") if entry.entry_id == entry.title else entry.entry_id
+        first = entrymark.span(raw, start)[0]
+    line_start = raw.rfind(b"\n", 0, first) + 1
+    is_nested = entry.place.around.start != start or bool(entry.place.around.blocks)
+    rest = _REST.match(raw, end)
+    if is_nested and len(entry.place.script.statements) == 1:
+        return apply(text, [Splice(first, end, "true")])
+    above = raw[: max(0, line_start - 1)].rstrip(b"\r")
+    last = above[above.rfind(b"\n") + 1 :]
+    if first != start and last.endswith(b"}") and b"#" not in last:
+        return apply(text, [Splice(len(above), end, "")])  # as it was before it was added
+    if rest is not None and not raw[line_start:first].strip(b" \t"):
+        return apply(text, [Splice(line_start, rest.end(), "")])
+    return apply(text, [Splice(first, end, "true")])
 
 
 def _own(text: str, entry: EntryText) -> str:

@@ -155,7 +155,10 @@ def changes(menus: Sequence[Menu], now: int) -> list[Change]:
 
 
 def _patch_fat(volume: Volume, files: Sequence[tuple[str, bytes | None]], now: int) -> list[Patch]:
-    """The ordered writes that replace, add or remove files of a FAT; each next one sees those before it."""
+    """The writes that replace, add or remove files of a FAT: each sees those before it, and waits for them.
+
+    So after any cut the FAT has the old or the new file, whole.
+    """
     fat = volume.files
     assert isinstance(fat, FatFiles)
     written: list[tuple[int, bytes]] = []
@@ -168,11 +171,12 @@ def _patch_fat(volume: Volume, files: Sequence[tuple[str, bytes | None]], now: i
             raise RefusedError(
                 f"The menu {path} in {volume.name} cannot be changed: {error.message}", error.hint
             ) from error
-        written += writes
+        why, first = f"{path} in {volume.name}", len(written)
         patches += [
-            Patch(fat.offset_bytes + at, data, f"{path} in {volume.name}", len(patches) + number)
+            Patch(fat.offset_bytes + at, data, why, first + number)
             for number, (at, data) in enumerate(writes)
         ]
+        written += writes
     return patches
 
 

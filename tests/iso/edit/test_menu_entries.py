@@ -9,20 +9,18 @@ import pytest
 
 from mediakit import iso, run
 from mediakit.errors import RefusedError, UsageError
-from mediakit.formats import fat
 from mediakit.iso import edit
 from mediakit.iso.edit import menuentries, menufiles, menus, menuset, menuview
 from mediakit.iso.edit.menus import MenuEdit
 from mediakit.iso.menu import MenuEntry
-from tests.iso.edit import crash
-from tests.isos.menus import ARCH, DEBIAN_NETINST, FEDORA, GRUB_MEMTEST, SHAPES, UBUNTU, XCP
-from tests.isos.programs import efi_program
+from tests.isos.menus import ARCH, DEBIAN_NETINST, FEDORA, GRUB_MEMTEST, INSIDE, SHAPES, UBUNTU, XCP
 
 TITLE = "Install, serial console"
 SERIAL = menuentries.parse(f"{TITLE}=console=ttyS0,115200 inst.text")
 WORDS = "console=ttyS0,115200 inst.text"
 NOW = 1_700_000_000
 Media = Callable[..., Path]
+
 
 EXPECTED = {
     "debian_live": {"GRUB": "Live system (amd64)", "isolinux": "Live system (amd64)"},
@@ -42,29 +40,6 @@ EXPECTED = {
     "systemrescue": {"GRUB": "Boot with default options", "isolinux": "Boot with default options"},
     "clonezilla": {"GRUB": "Live (To RAM)", "isolinux": "Live (VGA 800x600)"},
 }
-
-
-@pytest.fixture
-def media(tmp_path: Path) -> Media:
-    def make(files: dict[str, str], inside: dict[str, str] | None = None) -> Path:
-        root, out = tmp_path / "tree", tmp_path / "x.iso"
-        for path, text in files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(text.encode())
-        words: list[str] = []
-        if inside is not None:
-            loader = fat.FatFile("EFI/BOOT/BOOTX64.EFI", efi_program())
-            rest = [fat.FatFile(path, text.encode()) for path, text in inside.items()]
-            volume = fat.build(256 << 10, [loader, *rest], label="ESP")
-            (root / "efi.img").write_bytes(volume.to_bytes())
-            words = ["-e", "efi.img", "-no-emul-boot", "-c", "boot.cat"]
-        run.run(
-            ["xorriso", "-as", "mkisofs", "-quiet", "-r", "-J", "-V", "LIVE", *words, "-o", out, root],
-            timeout=60,
-        )
-        return out
-
-    return make
 
 
 def rewrite(path: Path, wanted: MenuEdit) -> tuple[str, ...]:
@@ -269,14 +244,7 @@ def test_a_medium_without_a_linux_is_refused(media: Media) -> None:
 
 
 def test_an_efi_image_gets_and_loses_entries(media: Media, tmp_path: Path) -> None:
-    inside = {
-        "EFI/BOOT/grub.cfg": "menuentry Live { linux /k quiet }\nmenuentry 'Other' { linux /k }\n",
-        "k": "k",
-        **{k: v for k, v in ARCH.items() if k.startswith("loader")},
-        "arch/boot/x86_64/vmlinuz-linux": "k",
-        "arch/boot/x86_64/initramfs-linux.img": "i",
-    }
-    path = media({"readme": "x"}, inside)
+    path = media({"readme": "x"}, INSIDE)
     old = path.read_bytes()
     rewrite(path, MenuEdit(entries=(SERIAL,), default=TITLE))
     assert fsck(path, tmp_path)("loader/entries/install-serial-console.conf").endswith(f"LIVE {WORDS}\n")
@@ -377,22 +345,3 @@ def test_arguments_are_taken_out_of_every_entry(media: Media, tmp_path: Path) ->
     state = path.read_bytes()
     rewrite(path, MenuEdit(removed_arguments=("quiet", "console=")))
     assert path.read_bytes() == state
-
-
-def test_a_power_cut_leaves_the_old_menus_or_the_new(media: Media) -> None:
-    path = media(DEBIAN_NETINST)
-    old = path.read_bytes()
-    with crash.open_bytes(old) as image:
-        made = menus.plan(image, MenuEdit(entries=(SERIAL,), default=TITLE), now=NOW)
-        plan = edit.make_plan(image, list(made.changes), now=NOW)
-    medium = crash.Recorder(old)
-    edit.apply_in_place(medium, plan)
-    new = bytes(medium.data)
-    for state in crash.cuts(old, medium.barriers, "menus", 3):
-        going_on = crash.Recorder(state)
-        edit.complete(going_on)
-        assert bytes(going_on.data) in (old, new)
-        if state != old:
-            back = crash.Recorder(state)
-            edit.undo(back)
-            assert bytes(back.data) == old
