@@ -97,6 +97,18 @@ def test_entries_run_when_the_menu_is_complete_and_in_their_own_scope() -> None:
     assert menu.entries[0].arguments[0][0] == "a b"
 
 
+@pytest.mark.parametrize(
+    ("default", "title"),
+    [("1>1", "S > d"), ("S>c", "S > c"), ("1", "S > c"), ("s>d", "S > d"), ("a>>b", "a>b"), ("", "a>b"), ("9", None)],
+)  # fmt: skip
+def test_the_default_may_lie_in_a_submenu(default: str, title: str | None) -> None:
+    menu = grub(
+        f"set default='{default}'\nmenuentry 'a>b' {{ linux /vmlinuz }}\nsubmenu S --id s {{\n".encode()
+        + b"menuentry c { linux /vmlinuz }\nmenuentry d { linux /vmlinuz }\n}\n"
+    )
+    assert [entry.title for entry in menu.entries if entry.is_default] == ([title] if title else [])
+
+
 def test_source_and_configfile_are_followed_and_loops_end() -> None:
     files = {
         "/boot/grub/more.cfg": b"menuentry m { linux /gone }\nsource $prefix/more.cfg\nsource /boot/grub/grub.cfg\n",

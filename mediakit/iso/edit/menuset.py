@@ -6,7 +6,7 @@ makes files of the tree anew and patches the FATs of EFI images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 
 from mediakit.errors import FormatError, RefusedError
@@ -15,7 +15,7 @@ from mediakit.formats.reader import patched_reader
 from mediakit.iso.edit.changes import Patch, Put, Remove
 from mediakit.iso.edit.menufiles import MenuFile, Volume
 from mediakit.iso.edit.textedit import encode
-from mediakit.iso.menu import DiscFiles, FatFiles, Files, Spot
+from mediakit.iso.menu import DiscFiles, FatFiles, Spot
 from mediakit.plain import dataclass
 
 Change = Put | Patch | Remove
@@ -191,11 +191,3 @@ def _fat_writes(volume: Fat, path: str, content: bytes | None, now: int) -> list
             return volume.plan_overwrite(path, content, timestamp=now)
         except (RefusedError, FormatError):
             raise error from None
-
-
-def volumes_of(menus: Sequence[Menu]) -> Mapping[str, Volume]:
-    """The volumes that hold menus, by name; the image's own tree has the empty one."""
-    return {menu.volume.name: menu.volume for menu in menus}
-
-
-__all__ = ["Change", "EditedFiles", "Files", "Menu", "changes", "group", "path_key", "volumes_of"]

@@ -237,3 +237,24 @@ def test_an_argument_that_goes_leaves_no_blanks_and_takes_no_line_along() -> Non
     assert after.split("\n") == ["linux /l", "options a=3 b", "options  c", ""]
     text = "label x\nkernel k\nappend a=1 b a=2 ü\n"
     assert syslinuxmenu.add_kernel_arguments(text, ("a=3",)) == text.replace("a=1 b a=2", "a=3 b")
+
+
+@pytest.mark.parametrize(
+    ("word", "removed", "expected"),
+    [
+        ("quiet", "quiet", True), ("quiet=1", "quiet", False), ("quiet", "quiet=", False), ("console=tty0", "console=", True),
+        ("console=tty0", "console=tty0", True), ("console=tty0", "console=tty1", False), ("netconsole=x", "console=", False),
+        ("a_b=1", "a-b=", True), ("a-b=c-d", "a_b=c_d", False), ("k=a=", "k=a=", True), ("k=a=b", "k=a=", False),
+    ],
+)  # fmt: skip
+def test_what_is_meant_by_an_argument_to_remove(word: str, removed: str, expected: bool) -> None:
+    assert kernelargs.is_removed(word, (removed,)) is expected
+    text = f"menuentry x {{ linux /k {word} z -- {word} }}"
+    after = grubmenu.add_kernel_arguments(text, (), (removed,))
+    assert after == (text.replace(f"/k {word} z", "/k z") if expected else text)
+
+
+@pytest.mark.parametrize("text", ["initrd=", "initrd=/x", "BOOT_IMAGE=", "--", ""])
+def test_what_loaders_need_is_not_removed(text: str) -> None:
+    with pytest.raises(UsageError):
+        kernelargs.parse_removals([text])

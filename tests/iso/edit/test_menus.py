@@ -212,3 +212,21 @@ def test_what_waits_already_is_not_made_to_ask() -> None:
     for text in ("default linux\n", "default linux\nprompt 0\n", ""):
         assert not syslinuxmenu.waits(text)
     assert syslinuxmenu.ask("PROMPT 0\r\ndefault a\r\n", insert=True) == "PROMPT 1\r\ndefault a\r\n"
+
+
+def test_a_menu_where_only_its_boot_image_says_is_found(tmp_path: Path) -> None:
+    root = tmp_path / "t"
+    (root / "odd/place").mkdir(parents=True)
+    (root / "odd/place/grub.cfg").write_text("menuentry x { linux /k }\n")
+    image = root / "odd/core.img"
+    words = ["grub-mkimage", "-O", "i386-pc-eltorito", "-o", image, "-p", "/odd/place", "biosdisk", "iso9660"]
+    run.run(words, timeout=60)
+    path = tmp_path / "x.iso"
+    words = ["-b", "odd/core.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]
+    run.run(
+        ["xorriso", "-as", "mkisofs", "-quiet", "-r", *words, "--grub2-boot-info", "-o", path, root],
+        timeout=60,
+    )
+    assert changed(path, MenuEdit(kernel_arguments=("q",))) == {
+        "/odd/place/grub.cfg": "menuentry x { linux /k q }\n"
+    }
