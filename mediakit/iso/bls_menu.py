@@ -6,6 +6,7 @@ The text is ``bls_config``'s. Source: UAPI.1 Boot Loader Specification; ``loader
 from __future__ import annotations
 
 import fnmatch
+import glob
 
 from mediakit.errors import FormatError
 from mediakit.iso import bls_config
@@ -23,6 +24,9 @@ def follow(files: Files) -> Menu | None:
     named = bls_config.find(_lines(files, LOADER), "default")
     default = named.value if named is not None else ""
     wanted = [name for name in sorted(files.names(ENTRIES)) if bls_config.is_entry(name)][:MAX_ENTRIES]
+    if named is None and wanted:
+        default = bls_config.order((name, _lines(files, f"{ENTRIES}/{name}")) for name in wanted)[0]
+        default = glob.escape(default)
     entries = tuple(_entry(files, name, default) for name in wanted)
     configs = (*([f"{files.name}{LOADER}"] if files.find(LOADER) else []), *(e.place.config for e in entries))
     return Menu("systemd-boot", "uefi", configs, entries) if entries else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mediakit.iso import grub_config, isolinux_config
+from mediakit.iso import bls_config, grub_config, isolinux_config
 from mediakit.iso.grub_config import Command, If, Loop
 
 MENU = Path(__file__).parents[2] / "mediakit/reference/grub/medium.cfg"
@@ -149,3 +149,34 @@ def test_no_text_makes_the_parsers_raise_or_hang() -> None:
         isolinux_config.parse(text)
     deep = b"menuentry a { " * 5000
     assert grub_config.parse(deep).problems
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "11 = 11", "systemd-123 = systemd-123", "bar-123 < foo-123", "123a > 123", "123.a > 123", "123.a < 123.b",
+        "123a > 123.a", "11α = 11β", "A < a", " < 0", "0. > 0", "0.0 > 0", "0 > ~", " > ~", "1_ = 1", "_1 = 1",
+        "1_ < 1.2", "1_2_3 > 1.3.3", "1+ = 1", "1+ < 1.2", "1+2+3 > 1.3.3", "9 < 10", "1.0-1 < 1.0.1", "1^2 > 1",
+    ],
+)  # fmt: skip
+def test_versions_are_ordered_as_the_specification_says(text: str) -> None:
+    one, sign, other = text.split(" ")
+    expected = {"<": -1, "=": 0, ">": 1}[sign]
+    assert bls_config.compare_versions(one, other) == expected
+    assert bls_config.compare_versions(other, one) == -expected
+
+
+def test_the_entries_of_systemd_boot_have_its_order() -> None:
+    texts = {
+        "a.conf": b"title A\n", "b10.conf": b"title B\n", "b9.conf": b"title C\n", "new.conf": b"sort-key x\nversion 10\n",
+        "old.conf": b"version 9\nsort-key x\n", "first.conf": b"sort-key a\n",
+    }  # fmt: skip
+    entries = [(name, bls_config.parse(text)) for name, text in texts.items()]
+    assert bls_config.order(entries) == [
+        "first.conf",
+        "new.conf",
+        "old.conf",
+        "b10.conf",
+        "b9.conf",
+        "a.conf",
+    ]

@@ -10,7 +10,7 @@ from functools import partial
 from mediakit.errors import UsageError
 from mediakit.iso.bls_config import LOADER
 from mediakit.iso.edit import grubmenu, sdbootmenu, syslinuxmenu
-from mediakit.iso.edit.menufiles import GRUB, SYSLINUX, MenuFile
+from mediakit.iso.edit.menufiles import GRUB, SYSLINUX
 from mediakit.iso.edit.menuset import Menu
 from mediakit.plain import dataclass
 
@@ -51,7 +51,7 @@ def set_default(menus: list[Menu], wanted: str) -> list[str]:
         elif menu.loader == SYSLINUX:
             _set_isolinux_default(menu, name)
         else:
-            menu.change(partial(sdbootmenu.set_key, key="default", value=name), _loader_conf(menu))
+            _set_loader(menu, "default", name)
     if not done:
         raise no_such_entry(wanted, [choice for menu in menus for choice in choices(menu)])
     return notes
@@ -114,7 +114,7 @@ def set_timeout(menus: list[Menu], seconds: int) -> None:
                 _make_isolinux_wait(menu)
         else:
             value = "menu-force" if seconds < 0 else str(seconds)
-            menu.change(partial(sdbootmenu.set_key, key="timeout", value=value), _loader_conf(menu))
+            _set_loader(menu, "timeout", value)
 
 
 def _make_isolinux_wait(menu: Menu) -> None:
@@ -133,8 +133,8 @@ def set_grub(menu: Menu, name: str, value: str) -> None:
     menu.change(lambda text: grubmenu.set_variable(text, name, value, insert=insert), menu.top_files)
 
 
-def _loader_conf(menu: Menu) -> list[MenuFile]:
-    return [file for file in menu.files if file.path == LOADER]
+def _set_loader(menu: Menu, key: str, value: str) -> None:
+    menu.add(LOADER, sdbootmenu.set_key(menu.texts.get(LOADER) or "", key, value))
 
 
 def choices(menu: Menu) -> list[Choice]:

@@ -1,4 +1,4 @@
-"""Adding entries to every menu of a medium, and removing them. Pure: new texts of the menus, nothing else.
+"""Adding entries to every menu of a medium. Pure: new texts of the menus, nothing else.
 
 A new entry is a copy of the one that a menu starts unasked; where that starts no Linux or is made by a loop
 or a function, of the first that does and is not. It is added once to each menu that a loader can show, so a
@@ -17,7 +17,7 @@ from mediakit.iso.edit import (
     entrymark,
     grubentry,
     kernelargs,
-    menudefault,
+    menuremoval,
     menuview,
     sdbootmenu,
     syslinuxentry,
@@ -82,8 +82,10 @@ def add(image: Image, menus: list[Menu], new: NewEntry) -> list[str]:
         done = True
         menu, file, entry = found
         _add_copy(menu, file, entry, new)
+        if menu.loader not in (GRUB, SYSLINUX):
+            _name_default(menu, shown)
         if menu.loader == GRUB:
-            _keep_default(image, menus, start, shown)
+            menuremoval.keep_default(image, menus, start, shown)
         elif menu.loader == SYSLINUX and not _shows_titles(menu):
             notes += [
                 f"{menu.name} shows no menu: the new entry starts when “{section.name}” is typed."
@@ -98,65 +100,8 @@ def add(image: Image, menus: list[Menu], new: NewEntry) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def remove(image: Image, menus: list[Menu], title: str, default: str) -> None:
-    """Every entry of that title (or id, label, file name) gone; ``default`` is the one to start instead.
-
-    UsageError where no menu has it, RefusedError for the last entry of a menu, and for what starts unasked
-    unless ``default`` names another one of the same menu.
-    """
-    starts = menuview.starts(menus)
-    before = [menuview.entries(image, menus, start) for start in starts]
-    was_there = [_remove_from(menu, title) for menu in menus]
-    if not any(was_there):
-        raise _no_such_entry(menus, title)
-    for start, old in zip(starts, before, strict=True):
-        left = menuview.entries(image, menus, start)
-        if left == old:
-            continue
-        if old and not left:
-            raise RefusedError(
-                f"“{title}” is the only entry of the menu {start.menu.name}.", "Add another one first."
-            )
-        unasked = next((entry for entry in old if entry.is_default), None)
-        if unasked is None or any(_is_same(entry, unasked) for entry in left):
-            _keep_default(image, menus, start, old)
-        elif not default or not _offers(menus, start, old, default):
-            raise RefusedError(
-                f"“{title}” is what the menu {start.menu.name} starts unasked.",
-                "Name another one of its entries with --menu-default.",
-            )
-
-
 def _is_titled(entry: MenuEntry, title: str) -> bool:
     return entry.title == title or entry.title.endswith(f" > {title}")
-
-
-def _is_same(one: MenuEntry, other: MenuEntry) -> bool:
-    return (one.title, one.entry_id, one.place.config) == (other.title, other.entry_id, other.place.config)
-
-
-def _offers(menus: list[Menu], start: Start, old: Sequence[MenuEntry], default: str) -> bool:
-    """Whether the menu that lost its default has an entry of that name."""
-    found = menuview.origin(menus, start, next(entry for entry in old if entry.is_default))
-    menu = found[0] if found is not None else start.menu
-    return menudefault.find(menu, default) is not None
-
-
-def _keep_default(image: Image, menus: list[Menu], start: Start, old: Sequence[MenuEntry]) -> None:
-    """Where the default was a number and counts another entry now, the old one by name."""
-    unasked = next((entry for entry in old if entry.is_default), None)
-    if unasked is None or start.menu.loader != GRUB:
-        return
-    now = [entry for entry in menuview.entries(image, menus, start) if entry.is_default]
-    if any(_is_same(entry, unasked) for entry in now):
-        return
-    name = menudefault.find(start.menu, unasked.entry_id or unasked.title)
-    found = menuview.origin(menus, start, unasked)
-    menu = start.menu
-    if name is None and found is not None:
-        menu, name = found[0], menudefault.find(found[0], unasked.entry_id)
-    if name is not None:
-        menudefault.set_grub(menu, "default", name)
 
 
 # --- adding -----------------------------------------------------------------------------------------------
@@ -227,17 +172,22 @@ def _add_copy(menu: Menu, file: MenuFile, entry: MenuEntry, new: NewEntry) -> No
             text, section, label, new.title, new.arguments, _shared(menu, file)
         )
     else:
-        _add_file(menu, file, text, new)
+        _add_file(menu, text, new)
 
 
-def _add_file(menu: Menu, source: MenuFile, text: str, new: NewEntry) -> None:
-    """systemd-boot's entry, a file; where it chooses the default itself, what it was made from is named."""
+def _add_file(menu: Menu, text: str, new: NewEntry) -> None:
     taken = {path.rpartition("/")[2].lower().removesuffix(bls_config.SUFFIX) for path in menu.texts}
     path = f"{ENTRIES}/{entrymark.name_for(new.title, taken)}{bls_config.SUFFIX}"
     menu.add(path, sdbootmenu.copy(text, new.title, new.arguments, sdbootmenu.title_of(text)))
+
+
+def _name_default(menu: Menu, shown: Sequence[MenuEntry]) -> None:
+    """What systemd-boot starts unasked for its place in the order, by name: a new entry changes the order."""
     settings = menu.texts.get(LOADER) or ""
-    if bls_config.find(bls_config.parse(encode(settings)), "default") is None:
-        menu.add(LOADER, sdbootmenu.set_key(settings, "default", source.path.rpartition("/")[2]))
+    unasked = next((entry for entry in shown if entry.is_default), None)
+    if unasked is not None and bls_config.find(bls_config.parse(encode(settings)), "default") is None:
+        name = unasked.place.config.rpartition("/")[2]
+        menu.add(LOADER, sdbootmenu.set_key(settings, "default", name))
 
 
 def _shared(menu: Menu, file: MenuFile) -> str:
@@ -345,50 +295,3 @@ def _update_file(menu: Menu, text: str, new: NewEntry) -> str:
     if source is None:
         source = sdbootmenu.add_kernel_arguments(text, (), mark.arguments)
     return sdbootmenu.copy(source, new.title, new.arguments, mark.origin)
-
-
-# --- removing ---------------------------------------------------------------------------------------------
-
-
-def _remove_from(menu: Menu, title: str) -> bool:
-    """Take it out of all files of a menu; whether there was one."""
-    found = False
-    for file, before in menu.now():
-        text: str | None = before
-        if menu.loader == GRUB:
-            while (old := _named_grub(text or "", title)) is not None:
-                text = grubentry.remove(text or "", old)
-        elif menu.loader == SYSLINUX:
-            while (label := _named_label(text or "", title)) is not None:
-                text = syslinuxentry.remove(text or "", label)
-        elif file.path != LOADER and title in _names_of(file, before):
-            text = None
-        found = found or text != before
-        menu.texts[file.path] = text
-    return found
-
-
-def _named_grub(text: str, title: str) -> EntryText | None:
-    return next((e for e in grubentry.entries(text) if title in (e.title, e.entry_id)), None)
-
-
-def _named_label(text: str, title: str) -> Section | None:
-    return next((s for s in syslinuxmenu.sections(text) if s.name and title in (s.title, s.name)), None)
-
-
-def _names_of(file: MenuFile, text: str) -> tuple[str, ...]:
-    name = file.path.rpartition("/")[2]
-    return name, name.removesuffix(bls_config.SUFFIX), sdbootmenu.title_of(text)
-
-
-def _no_such_entry(menus: list[Menu], title: str) -> UsageError:
-    names: list[str] = []
-    for menu in menus:
-        for file, text in menu.now():
-            if menu.loader == GRUB:
-                names += [entry.title for entry in grubentry.entries(text)]
-            elif menu.loader == SYSLINUX:
-                names += [section.title for section in syslinuxmenu.sections(text) if section.name]
-            elif file.path != LOADER:
-                names.append(sdbootmenu.title_of(text) or file.path.rpartition("/")[2])
-    return menudefault.no_such_entry(title, [menudefault.Choice(name) for name in dict.fromkeys(names)])

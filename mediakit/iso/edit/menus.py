@@ -125,11 +125,11 @@ def _check_titles(edit: MenuEdit) -> None:
 
 
 def _change_entries(image: Image, menus: list[Menu], edit: MenuEdit) -> list[str]:
-    from mediakit.iso.edit import menuentries  # it follows all menus, which most edits need not
+    from mediakit.iso.edit import menuentries, menuremoval  # they follow all menus, which most edits need not
 
     notes = [note for new in edit.entries for note in menuentries.add(image, menus, new)]
     for title in edit.removed_entries:
-        menuentries.remove(image, menus, title, edit.default)
+        menuremoval.remove(image, menus, title, edit.default)
     return notes
 
 

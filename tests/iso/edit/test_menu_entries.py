@@ -345,3 +345,14 @@ def test_arguments_are_taken_out_of_every_entry(media: Media, tmp_path: Path) ->
     state = path.read_bytes()
     rewrite(path, MenuEdit(removed_arguments=("quiet", "console=")))
     assert path.read_bytes() == state
+
+
+def test_where_systemd_boot_chooses_itself_its_choice_stays(media: Media) -> None:
+    entry = "title {}\nlinux /k\n"
+    path = media(
+        {"loader/entries/a.conf": entry.format("A"), "loader/entries/z.conf": entry.format("Z"), "k": ""}
+    )
+    rewrite(path, MenuEdit(entries=(menuentries.parse("zzz=text"),)))
+    found = texts(path)
+    assert found["/loader/loader.conf"] == "default z.conf\n"
+    assert '"from": "Z"' in found["/loader/entries/zzz.conf"]
