@@ -9,6 +9,7 @@ Source: GRUB 2.06 ``script/parser.y`` (no block or branch is empty), ``normal/me
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from mediakit.iso import grub_config
 from mediakit.iso.edit import entrymark, grubmenu
@@ -21,9 +22,10 @@ _PROBE = ("mediakit_probe",)
 _REST = re.compile(rb"[ \t]*;?[ \t]*\r?(?:#[^\n]*)?(?:\n|\Z)")
 
 
-def entries(text: str) -> list[EntryText]:
-    """Every entry and submenu with its place, wherever it stands."""
-    return [e for e in grub_config.entries(grubmenu.parse(text)) if e.command.blocks]
+@lru_cache(maxsize=8)
+def entries(text: str) -> tuple[EntryText, ...]:
+    """Every entry and submenu with its place, wherever it stands. Kept: one edit asks for it many times."""
+    return tuple(e for e in grub_config.entries(grubmenu.parse(text)) if e.command.blocks)
 
 
 def can_be_copied(text: str, entry: EntryText) -> bool:

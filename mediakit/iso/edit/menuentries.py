@@ -223,11 +223,9 @@ def _section(menu: Menu, file: MenuFile, title: str) -> Section | None:
 
 def _update(menus: list[Menu], start: Start, shown: Sequence[MenuEntry], new: NewEntry) -> None:
     """The entries of that title as if they were added anew; the same arguments are merged in again only."""
-    for entry in shown:
-        where = menuview.origin(menus, start, entry) if _is_titled(entry, new.title) else None
-        if where is None:
-            continue
-        menu, file = where
+    places = [menuview.origin(menus, start, entry) for entry in shown if _is_titled(entry, new.title)]
+    found = {(menu.name, file.path): (menu, file) for menu, file in filter(None, places)}
+    for menu, file in found.values():
         text = menu.texts[file.path] or ""
         if menu.loader == GRUB:
             menu.texts[file.path] = _update_grub(menu, text, new)

@@ -16,6 +16,9 @@ from mediakit.iso.image import Image
 from mediakit.iso.isolinux_config import Section
 from mediakit.iso.menu import MenuEntry
 
+MAX_ALIKE = 50
+"""Entries of one name in one file; no menu has more."""
+
 
 def remove(image: Image, menus: list[Menu], title: str, default: str) -> None:
     """Every entry of that title (or id, label, file name) gone; ``default`` is the one to start instead.
@@ -77,19 +80,25 @@ def keep_default(image: Image, menus: list[Menu], start: Start, old: Sequence[Me
 def _remove_from(menu: Menu, title: str) -> bool:
     """Take it out of all files of a menu; whether there was one."""
     found = False
-    for file, before in menu.now():
-        text: str | None = before
-        if menu.loader == GRUB:
-            while (old := _named_grub(text or "", title)) is not None:
-                text = grubentry.remove(text or "", old)
-        elif menu.loader == SYSLINUX:
-            while (label := _named_label(text or "", title)) is not None:
-                text = syslinuxentry.remove(text or "", label)
-        elif file.path != LOADER and title in _names_of(file, before):
-            text = None
-        found = found or text != before
-        menu.texts[file.path] = text
+    for file, text in menu.now():
+        if menu.loader in (GRUB, SYSLINUX):
+            menu.texts[file.path] = _without(menu.loader, text, title)
+        elif file.path != LOADER and title in _names_of(file, text):
+            menu.texts[file.path] = None
+        found = found or menu.texts[file.path] != text
     return found
+
+
+def _without(loader: str, text: str, title: str) -> str:
+    for _ in range(MAX_ALIKE):
+        before = text
+        if loader == GRUB and (entry := _named_grub(text, title)) is not None:
+            text = grubentry.remove(text, entry)
+        elif loader == SYSLINUX and (label := _named_label(text, title)) is not None:
+            text = syslinuxentry.remove(text, label)
+        if text == before:
+            return text
+    raise RefusedError(f"A menu has more than {MAX_ALIKE} entries “{title}”.", "Change it by hand.")
 
 
 def _named_grub(text: str, title: str) -> EntryText | None:

@@ -118,6 +118,8 @@ def resolve(image: Image, wanted: str) -> str:
 
 
 def _check_titles(edit: MenuEdit) -> None:
+    if not all(title.strip() for title in edit.removed_entries):
+        raise UsageError("An entry without a name cannot be removed.", "Name it by its title.")
     titles = [new.title for new in edit.entries]
     for title in titles:
         if titles.count(title) > 1 or title in edit.removed_entries:

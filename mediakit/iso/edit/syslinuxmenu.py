@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mediakit.iso import isolinux_config
 from mediakit.iso.edit import kernelargs, labels
@@ -38,8 +39,9 @@ _NO_LINUX = re.compile(r"memtest|mt86|ipxe", re.IGNORECASE)
 _MENUS = ("menu.c32", "vesamenu.c32")
 
 
+@lru_cache(maxsize=8)
 def sections(text: str) -> tuple[Section, ...]:
-    """The lines by label; the first section is the whole file's."""
+    """The lines by label; the first section is the whole file's. Kept, as one edit asks for it many times."""
     raw = encode(text)
     return isolinux_config.parse(raw, len(raw)).sections
 

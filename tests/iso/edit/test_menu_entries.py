@@ -310,12 +310,13 @@ def test_removals_that_leave_nothing_to_start_are_refused(media: Media) -> None:
         (MenuEdit(removed_entries=("Nothing",)), UsageError, "Nothing"),
         (MenuEdit(entries=(SERIAL,), removed_entries=(TITLE,)), UsageError, "twice"),
         (MenuEdit(entries=(SERIAL, SERIAL)), UsageError, "twice"),
+        (MenuEdit(removed_entries=("",)), UsageError, "without a name"),
     ]
     with iso.open_image(path) as image:
         for wanted, kind, words in refused:
             with pytest.raises(kind, match=words) as caught:
                 menus.plan(image, wanted, now=NOW)
-            assert kind is not UsageError or "twice" in words or "“Safe graphics”" in caught.value.hint
+            assert words != "Nothing" or "“Safe graphics”" in caught.value.hint
     rewrite(path, MenuEdit(removed_entries=("Try or Install",), default="Safe graphics"))
     for _, _, entries in shown(path):
         assert [e.title for e in entries if e.is_default] == ["Safe graphics"]

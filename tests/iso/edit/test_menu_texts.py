@@ -258,3 +258,10 @@ def test_what_is_meant_by_an_argument_to_remove(word: str, removed: str, expecte
 def test_what_loaders_need_is_not_removed(text: str) -> None:
     with pytest.raises(UsageError):
         kernelargs.parse_removals([text])
+
+
+def test_an_edit_goes_on_where_following_a_menu_stops() -> None:
+    long = "label x\nkernel k\nappend " + "a=1234567 " * 2000 + "end\n"
+    assert syslinuxmenu.add_kernel_arguments(long, ("q",)) == long.replace("end\n", "end q\n")
+    script = "a\n" * 40_000 + "menuentry x { linux /k }\n"
+    assert grubmenu.add_kernel_arguments(script, ("q",)).endswith("linux /k q }\n")
