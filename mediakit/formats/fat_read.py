@@ -160,12 +160,15 @@ class Fat:
         """Writes (offset, whole sectors) that take a file away; flush after each, in this order."""
         from mediakit.formats import fat_edit
 
-        return fat_edit.plan_remove(self, path, timestamp)
+        self._forget()
+        writes = fat_edit.plan_remove(self, path, timestamp)
+        self._forget()
+        return writes
 
     def names(self, cluster: int) -> Iterator[DirectoryEntry]:
         """The files and folders of a directory, without label, ``.`` and ``..``; cluster 0 is the root.
 
-        Read once, until ``plan_add`` or ``plan_overwrite`` change something; FormatError where all that was
+        Read once, until ``plan_add`` and its like change something; FormatError where all that was
         looked into is absurdly long.
         """
         if cluster not in self._known:
