@@ -18,7 +18,7 @@ from mediakit.errors import MediakitError
 from mediakit.formats import apm, ext4, gpt, grub_core, grubenv, pkcs7, squashfs
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import edit, extract_plan, extraction, fix
-from mediakit.iso.edit import anew, likeness, rebase
+from mediakit.iso.edit import anew, likeness, menuentries, rebase
 from mediakit.iso.edit import menus as menu_edits
 from mediakit.iso.image import Image
 from mediakit.iso.nodes import FileTree
@@ -153,6 +153,15 @@ def change_menus(mutant: Mutant) -> None:
     _edit(mutant, *rewriting.gather(opened(mutant), wanted, now=NOW).changes, force=True)
 
 
+def change_entries(mutant: Mutant) -> None:
+    new = menuentries.parse("Fuzzed=x=1 y")
+    wanted = rewriting.Request(entries=(new,), removed_arguments=("quiet",), default=new.title)
+    _edit(mutant, *rewriting.gather(opened(mutant), wanted, now=NOW).changes, force=True)
+    image = opened(mutant)
+    for choice in menu_edits.choices(image)[-1:]:
+        menu_edits.plan(image, menu_edits.MenuEdit(removed_entries=(choice.name,)), now=NOW)
+
+
 def choose_entry(mutant: Mutant) -> None:
     image = opened(mutant)
     for choice in menu_edits.choices(image)[-1:]:
@@ -273,7 +282,7 @@ OF_KIND: dict[str, tuple[Callable[[Mutant], None], ...]] = {
     "summed": (check_sums, check_sums),
     "engine": (check_manifest, check_manifest),
     "stick": (read_stick, read_stick),
-    "menus": (change_menus, choose_entry),
-    "systemd_boot": (change_menus, choose_entry),
+    "menus": (change_menus, change_entries, choose_entry),
+    "systemd_boot": (change_menus, change_entries, choose_entry),
 }
 """One of these, or none, for every input of such a kind."""
