@@ -24,7 +24,7 @@ from mediakit.iso.edit import menufiles, record
 from mediakit.iso.grub_menu import Medium
 from mediakit.iso.grub_script import MEDIUM
 from mediakit.iso.image import Image
-from mediakit.iso.menu import FatFiles, Menu, Spot
+from mediakit.iso.menu import DiscFiles, FatFiles, Menu, Spot
 from mediakit.iso.nodes import Extent, FileTree, Node
 from tests.iso.edit import crash
 from tests.iso.limits import cpu_seconds
@@ -192,27 +192,26 @@ def test_a_boot_loader_entry_has_so_many_lines_only() -> None:
 
 def test_an_edit_asks_for_a_configuration_once(isos: Isos, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    read = menufiles.IsoVolume.read
+    texts = {
+        "/boot/grub/grub.cfg": b"source /boot/gone.cfg\n" * 5000 + b"source /boot/grub/other.cfg\n" * 5000,
+        "/boot/grub/other.cfg": b"#" * 100_000,
+    }
+    find, read = DiscFiles.find, DiscFiles.read
 
-    def counted(volume: menufiles.IsoVolume, path: str) -> bytes | None:
+    def counted(files: DiscFiles, path: str) -> Spot | None:
         asked.append(path)
-        if path == "/boot/grub/grub.cfg":
-            return b"source /boot/gone.cfg\n" * 5000 + b"source /boot/grub/other.cfg\n" * 5000
-        return b"#" * 100_000 if path == "/boot/grub/other.cfg" else read(volume, path)
+        return Spot(len(texts[path]), None) if path in texts else find(files, path)
 
-    monkeypatch.setattr(menufiles.IsoVolume, "read", counted)
     with crash.open_bytes(isos("grub_gpt").read_bytes()) as image:
+        facts = image.facts()
+        monkeypatch.setattr(type(image), "facts", lambda _: facts)
+        monkeypatch.setattr(DiscFiles, "find", counted)
+        monkeypatch.setattr(DiscFiles, "read", lambda files, path: texts.get(path) or read(files, path))
         found = menufiles.find(image)
         assert {file.path for file in found} >= {"/boot/grub/grub.cfg", "/boot/grub/other.cfg"}
         assert asked.count("/boot/gone.cfg") == 1 and len(asked) < 20
-        monkeypatch.setattr(
-            menufiles.IsoVolume,
-            "read",
-            lambda volume, path: (
-                b"".join(b"source /boot/%d\n" % n for n in range(9000)) if "grub.cfg" in path else None
-            ),
-        )
-        with pytest.raises(RefusedError, match="boot menus name more than"):
+        texts["/boot/grub/grub.cfg"] = b"".join(b"source /boot/%d\n" % n for n in range(9000))
+        with pytest.raises(RefusedError, match="name more than"):
             menufiles.find(image)
 
 
