@@ -21,6 +21,8 @@ from mediakit.plain import dataclass
 from mediakit.units import SECTOR, align_up, format_size
 
 _GEOMETRIES = ((64, 32), (255, 63), (128, 32), (128, 63), (16, 63), (240, 63), (32, 63), (64, 63))
+READ_AHEAD_BYTES = 32 << 10
+"""GRUB reads discs by 64 sectors (GRUB_DISK_CACHE_SIZE): a piece that the end cuts it may not read at all."""
 _MBR_ENTRIES, _ENTRY_BYTES = 446, 16
 _APPLE_BLOCKS = (512, 2048)
 MAX_MOVED_BYTES = 64 << 20
@@ -104,7 +106,7 @@ class Tables:
         end = tail_end
         if survey.backup_moves:
             end += self.array_bytes() + SECTOR
-        image_end = align_up(end, self.cylinder or BLOCK)
+        image_end = align_up(end, self.cylinder or READ_AHEAD_BYTES)
         if survey.limit is None:
             return Growth(image_end, image_end)
         if image_end > survey.limit:

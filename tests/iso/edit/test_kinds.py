@@ -87,3 +87,11 @@ def test_what_cannot_be_kept_right_is_refused_and_untouched(isos: Isos, tmp_path
     with iso.open_image(isos(kind)) as image, pytest.raises(RefusedError) as refused:
         edit.make_plan(image, [edit.Put("/x", b"x")], now=NOW)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("kind", ["el_torito", "grub_rescue", "uefi_only"])
+def test_the_end_cuts_no_piece_that_grub_reads(isos: Isos, tmp_path: Path, kind: str) -> None:
+    path = copied(isos, kind, tmp_path)
+    for number in range(3):
+        apply(path, edit.Put(f"/new-{number}/x", b"x" * 3000))
+        assert path.stat().st_size % (32 << 10) == 0
