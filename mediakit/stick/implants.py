@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from mediakit.formats.reader import Reader
 from mediakit.iso import implanting
+from mediakit.iso.edit import implant
 from mediakit.iso.edit.draft import Phase
 from mediakit.iso.edit.model import EditPlan, Region
 from mediakit.iso.edit.overlay import overlay_reader, planned_image
@@ -27,13 +28,14 @@ _BYTES = align_up(FIELD_OFFSET + FIELD_BYTES, SECTOR) - _START
 
 def renewed(image: Image, plan: EditPlan, observer: Observer, cancel: Cancel) -> EditPlan:
     """The plan of an edit with the implanted sum made anew at its end; reads the image once or twice."""
-    old = implanting.read(image.reader, image.size_bytes)
-    if old is None:
+    found = implant.known(image)
+    if found is None:
         return plan
+    old, before = found
     after = planned_image(image, plan).reader
     volume = implanting.volume_bytes(after)
     meter = Meter(observer, str(image.path), "check", old.end + old.for_volume(volume).end)
-    field = implanting.renew(old, image.reader, after, volume, meter.add, cancel)
+    field = implanting.renew(old, before, after, volume, meter.add, cancel)
     notes = tuple(note for note in plan.notes if note != IMPLANT_REMOVED)
     if field is None:
         return replace(plan, notes=(*notes, WRONG))
@@ -41,9 +43,21 @@ def renewed(image: Image, plan: EditPlan, observer: Observer, cancel: Cancel) ->
     return replace(plan, regions=(*plan.regions, region), notes=(*notes, RENEWED))
 
 
+def missing(image: Image, observer: Observer, cancel: Cancel) -> tuple[int, bytes] | None:
+    """What gives an edited image the sum that a cut kept from it (offset, sectors); None for nothing."""
+    found = implant.known(image) if implanting.read(image.reader, image.size_bytes) is None else None
+    if found is None:
+        return None
+    old, before = found
+    volume = implanting.volume_bytes(image.reader)
+    meter = Meter(observer, str(image.path), "check", old.end + old.for_volume(volume).end)
+    field = implanting.renew(old, before, image.reader, volume, meter.add, cancel)
+    return None if field is None else (_START, _sectors(image.reader, field))
+
+
 def announced(image: Image, plan: EditPlan) -> EditPlan:
     """The plan for showing: the sum itself is not made."""
-    if implanting.read(image.reader, image.size_bytes) is None:
+    if implant.known(image) is None:
         return plan
     notes = tuple(RENEWED if note == IMPLANT_REMOVED else note for note in plan.notes)
     return replace(plan, notes=notes)

@@ -27,6 +27,7 @@ from mediakit.iso.edit.plan import IMPLANT_REMOVED, make_plan
 from mediakit.iso.edit.scratch import beside, no_room, put
 from mediakit.iso.edit.undo import complete, history, history_of, undo
 from mediakit.iso.image import Image
+from mediakit.iso.implanting import RENEWED, WRONG
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.stick import implants
@@ -121,6 +122,10 @@ def in_place(
             notes = _merged(notes, plan)
             apply_in_place(medium, plan, work.observer, work.cancel)
             _reread(target, work.observer)
+        elif (lost := implants.missing(image, work.observer, work.cancel)) is not None:
+            target.write(*lost)
+            target.flush()
+            notes.append(RENEWED)
         edits = len(history_of(medium.read, plan.record) if plan is not None else history(image))
     outcome = _outcome(path, plan, [*finished, *notes])
     return replace(outcome, undo=outcome.undo | {"edits": edits})
@@ -295,8 +300,6 @@ def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, j
 def _compacted(path: Path, out: Path, done: Compacted, notes: list[str]) -> Outcome:
     if done.way == "nothing":
         return Outcome(str(path), ALREADY, notes=(*notes, *done.notes))
-    from mediakit.iso.implanting import RENEWED, WRONG
-
     if RENEWED in done.notes or WRONG in done.notes:
         notes = [note for note in notes if note != IMPLANT_REMOVED]
     size = out.stat().st_size

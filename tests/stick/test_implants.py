@@ -12,6 +12,7 @@ from mediakit.cli.main import main
 from mediakit.engine.rewriting import Request
 from mediakit.engine.verify import verify
 from mediakit.errors import CancelledError
+from mediakit.iso import implanting
 from mediakit.iso.edit.changes import Put
 from mediakit.iso.edit.medium import FileMedium
 from mediakit.iso.edit.undo import complete
@@ -49,6 +50,22 @@ def test_an_edit_in_place_keeps_it_right_and_undo_brings_the_old_one_back(
     assert passes(path)
     rewrite.undo_in_place(path)
     assert path.read_bytes() == image.read_bytes()
+
+
+@pytest.mark.parametrize("again", [ADD, Request(label="OTHER")], ids=["same edit", "another"])
+def test_the_next_edit_makes_the_sum_that_a_cut_kept_from_it(
+    image: Path, tmp_path: Path, again: Request
+) -> None:
+    path = shutil.copy(image, tmp_path / "x.iso")
+    rewrite.in_place(path, ADD)
+    whole = path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(implanting.FIELD_OFFSET)
+        file.write(b" " * implanting.FIELD_BYTES)
+    assert not passes(path)
+    outcome = rewrite.in_place(path, again)
+    assert passes(path) and implanting.RENEWED in outcome.notes
+    assert (path.read_bytes() == whole) is (again is ADD)
 
 
 def test_a_new_file_gets_a_sum_of_its_own(image: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mediakit import run
 from mediakit.errors import FormatError, MediakitError, MissingToolError, RefusedError, UsageError
 from mediakit.formats.reader import Reader
 from mediakit.iso import implanting
-from mediakit.iso.edit import anew, rebase
+from mediakit.iso.edit import anew, implant, rebase
 from mediakit.iso.edit.apply import write_new
 from mediakit.iso.edit.likeness import differences, remarks
 from mediakit.iso.edit.medium import FileMedium
@@ -74,32 +74,20 @@ def compact(
             raise RefusedError(
                 "An earlier edit of this image was cut off.", "Complete it or take it back (--undo) first."
             )
-        implant = _implant_of(image)
+        found = implant.known(image)
         try:
             if keeps_places:
                 plan = rebase.plan_rebase(image)
                 done = Compacted("rebased", job.rebase(image, plan)) if plan else Compacted("nothing")
             else:
                 done = job.best(image, force=force)
-            if implant is not None and done.way != "nothing":
+            if found is not None and done.way != "nothing":
                 notes = (note for note in done.notes if note != IMPLANT_REMOVED)
-                done = replace(done, notes=(*notes, job.implant(*implant)))
+                done = replace(done, notes=(*notes, job.implant(*found)))
             return done
         except BaseException:
             out.unlink(missing_ok=True)
             raise
-
-
-def _implant_of(image: Image) -> tuple[Implant, Reader] | None:
-    """isomd5sum's sum that the image has, or had before its edits, and what it is of."""
-    old = implanting.read(image.reader, image.size_bytes)
-    if old is not None:
-        return old, image.reader
-    with suppress(RefusedError, FormatError):
-        sketch = rebase.unedited(image)
-        old = implanting.read(sketch.read, sketch.size_bytes)
-        return (old, sketch.read) if old is not None else None
-    return None
 
 
 @dataclass(frozen=True)
