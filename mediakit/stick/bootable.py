@@ -5,6 +5,7 @@ from __future__ import annotations
 from mediakit import iso
 from mediakit.errors import MediakitError
 from mediakit.iso.edit import usb
+from mediakit.stick import implants
 from mediakit.stick.source import Source
 
 
@@ -15,7 +16,9 @@ def make_bootable(source: Source) -> tuple[str, ...]:
     """
     with iso.open_image(source.path) as image:
         plan = usb.plan(image)
-    source.lay_over([(patch.offset_bytes, patch.data) for patch in plan.patches])
+        patches = [(patch.offset_bytes, patch.data) for patch in plan.patches]
+        implant = implants.after_writes(image.reader, image.size_bytes, patches)
+    source.lay_over(patches if implant is None else [*patches, implant])
     return plan.notes
 
 

@@ -143,6 +143,15 @@ def test_a_stick_gets_the_sum_of_what_is_on_it(
     assert '"result": "already"' in capsys.readouterr().out
 
 
+def test_a_disc_made_to_boot_from_a_stick_passes_too(tmp_path: Path) -> None:
+    path, stick = make.make("el_torito", tmp_path), tmp_path / "stick.img"
+    run.run(["implantisomd5", path], timeout=60)
+    before = path.read_bytes()
+    assert main(["write", str(path), str(stick), "--size", "64M", "--yes", "--usb-bootable"]) == 0
+    assert passes(stick) and verify(stick).result == "ok"
+    assert path.read_bytes() == before
+
+
 def test_a_damaged_image_stays_one_on_the_stick(image: Path, tmp_path: Path) -> None:
     data = bytearray(image.read_bytes())
     data[300_000] ^= 1

@@ -41,19 +41,23 @@ def check_image(image: Image, changes: Sequence[Change]) -> None:
         raise RefusedError("The image has several sessions: an edit would change one of them only.", _WHOLE)
 
 
-def check_plan(image: Image, plan: EditPlan, forest: Forest, *, force: bool) -> None:
-    """RefusedError when a route would fail that works now; FormatError when a tree is not what was wanted."""
+def check_plan(image: Image, plan: EditPlan, forest: Forest, *, force: bool) -> tuple[str, ...]:
+    """RefusedError when a route would fail that works now; FormatError when a tree is not what was wanted.
+
+    With ``force`` failing routes come back as remarks.
+    """
+    broken: list[str] = []
     planned = planned_image(image, plan)
     before, after = image.facts(), planned.facts()
     if after.is_truncated:
         raise FormatError("The edited image would look truncated.", "Report this.")
     for name, route in before.boot.items():
         now = getattr(after.boot, name)
-        if route.ok and not now.ok and not force:
-            raise RefusedError(
-                f"After this edit the image would no longer boot by {_ROUTES.get(name, name)}: {now.why}",
-                _BY_FORCE,
-            )
+        if route.ok and not now.ok:
+            what = f"After this edit the image would no longer boot by {_ROUTES.get(name, name)}: {now.why}"
+            if not force:
+                raise RefusedError(what, _BY_FORCE)
+            broken.append(f"It no longer boots by {_ROUTES.get(name, name)}: {now.why}")
     for grove in forest.groves:
         tree = grove.tree
         start = tree.base * BLOCK
@@ -62,6 +66,7 @@ def check_plan(image: Image, plan: EditPlan, forest: Forest, *, force: bool) -> 
         for old in grove.volumes:
             volume = iso9660.parse_volume(reader(old.lba * BLOCK, BLOCK), old.lba)
             _check_tree(tree, Tree(reader, size, volume), volume.root.lba)
+    return tuple(broken)
 
 
 def _check_tree(tree: EditTree, now: Tree, root_lba: int) -> None:

@@ -57,8 +57,8 @@ def make_plan(
 
     ``end_limit_bytes``: what an edit of a stick must not reach. Without ``is_undoable`` no record is left
     behind, and contents may go into ``holes`` (start, end; whole blocks): for a new file, never in place.
-    RefusedError says why an edit cannot be made
-    without breaking something; ``force`` lets boot routes break, never trees.
+    RefusedError says why an edit cannot be made without breaking something; ``force`` lets boot routes break
+    (and says which), never trees.
     """
     if not changes:
         raise UsageError("There is nothing to change.")
@@ -75,8 +75,8 @@ def make_plan(
         _take(work, change, force=force)
     _check_overwrites(work)
     plan = work.lay_out()
-    check.check_plan(image, plan, work.trees, force=force)
-    return plan
+    broken = check.check_plan(image, plan, work.trees, force=force)
+    return replace(plan, notes=(*plan.notes, *broken)) if broken else plan
 
 
 @dataclass

@@ -253,7 +253,8 @@ def test_requests_that_make_no_sense(isos: Isos, tmp_path: Path) -> None:
         ):
             with pytest.raises(RefusedError):
                 edit.make_plan(image, [change], now=NOW)
-        edit.make_plan(image, [edit.Remove("/isolinux")], now=NOW, force=True)
+        forced = edit.make_plan(image, [edit.Remove("/isolinux")], now=NOW, force=True)
+        assert any(note.startswith("It no longer boots by BIOS from disc: ") for note in forced.notes)
         again = [
             edit.Put("/isolinux/isolinux.bin", image.read("/isolinux/isolinux.bin")),
             edit.Remove("/isolinux"),
