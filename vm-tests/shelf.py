@@ -154,7 +154,8 @@ def _default(shelf: Shelf, state: State) -> tuple[Words, State, list[str], list[
 
 
 def _label(shelf: Shelf, state: State) -> tuple[Words, State, list[str], list[str]]:
-    return ["--label", "ANOTHER"], replace(state, label="ANOTHER"), [], []
+    # some layouts' EFI images name it: in place nothing can switch both at once, which has to be forced
+    return ["--label", "ANOTHER", "--force"], replace(state, label="ANOTHER"), [], []
 
 
 def _compact(shelf: Shelf, state: State) -> tuple[Words, State, list[str], list[str]]:

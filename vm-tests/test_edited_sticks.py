@@ -30,7 +30,15 @@ def test_a_stick_is_edited_in_place_beside_its_data(shelf, boots, tmp_path: Path
     files["/boot/initrd.img"] = tiny.initrd_of(2)
     edit = ["rewrite", stick, "--in-place", "--yes", "--progress", "none"]
     mediakit(*edit, *shelf.puts(files), "--kernel-arg", ARGUMENT)
-    mediakit(*edit, *shelf.puts({"/small.txt": b"small"}), "--menu-default", "second", "--label", "STICK")
+    mediakit(
+        *edit,
+        *shelf.puts({"/small.txt": b"small"}),
+        "--menu-default",
+        "second",
+        "--label",
+        "STICK",
+        "--force",
+    )
     assert data_partition(stick) == before
     arguments = frozenset({ARGUMENT, "tiny.entry=second"})
     wanted = State(initrd=2, note="on the stick", label="STICK", arguments=arguments)

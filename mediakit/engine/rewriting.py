@@ -67,11 +67,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Changes:
-    """The changes in order, and remarks for people. ``is_engine``: the manifest must still hold."""
+    """The changes in order, and remarks for people. ``is_engine``: the manifest must still hold.
+
+    ``risks``: what a cut in the middle would leave where they are made in place.
+    """
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     is_engine: bool
+    risks: tuple[str, ...] = ()
 
 
 def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
@@ -79,6 +83,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
     is_engine = image.exists(manifest.PATH)
     changes: list[Change] = []
     notes: list[str] = []
+    risks: tuple[str, ...] = ()
     if is_engine:
         _refuse_entries(request)
         from mediakit.engine import customise
@@ -98,6 +103,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
             _refuse_conflict(request.files, planned.changes)
             changes += planned.changes
             notes += planned.notes
+            risks = planned.risks
     if request.label:
         from mediakit.iso.edit import labels
 
@@ -119,7 +125,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
         lists, renewed = newsums.plan(image, changes)
         changes += lists
         notes += renewed
-    return Changes(tuple(changes), tuple(notes), is_engine)
+    return Changes(tuple(changes), tuple(notes), is_engine, risks)
 
 
 def _check_built_in(image: iso.Image, label: str, *, force: bool) -> list[str]:

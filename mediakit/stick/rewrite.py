@@ -116,7 +116,7 @@ def in_place(
         medium = TargetMedium(target)
         finished = _complete(medium)
         image = _image(target, path)
-        plan, notes = _plan(image, request)
+        plan, notes = _plan(image, request, in_place=True)
         if plan is not None:
             plan = implants.renewed(image, plan, work.observer, work.cancel)
             notes = _merged(notes, plan)
@@ -184,13 +184,21 @@ def check_output(path: Path, out: Path) -> None:
         )
 
 
-def _plan(image: Image, request: Request) -> tuple[EditPlan | None, list[str]]:
-    """The plan (None where nothing is to be done), and remarks for people."""
+def _plan(image: Image, request: Request, *, in_place: bool = False) -> tuple[EditPlan | None, list[str]]:
+    """The plan (None where nothing is to be done), and remarks for people.
+
+    RefusedError for an edit in place that no order of writes makes safe against a power cut.
+    """
     now = int(time.time())
     gathered = rewriting.gather(image, request, now=now)
     notes = list(gathered.notes)
     if not gathered.changes:
         return None, notes
+    if in_place and gathered.risks and not request.force:
+        raise RefusedError(
+            f"{gathered.risks[0]}.",
+            "Write a new file with -o, or use --force and let nothing interrupt it (run it again if so).",
+        )
     plan = make_plan(image, gathered.changes, now=now, force=request.force, end_limit_bytes=end_limit(image))
     if gathered.is_engine:
         planned = planned_image(image, plan).reader

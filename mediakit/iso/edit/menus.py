@@ -7,6 +7,7 @@ alike, so that a BIOS and a UEFI machine do the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from mediakit.iso.edit.menudefault import MAX_TIMEOUT_SECONDS, Choice, check_tim
 from mediakit.iso.edit.menufiles import GRUB, SDBOOT, SYSLINUX
 from mediakit.iso.edit.menuset import Menu
 from mediakit.iso.image import Image
+from mediakit.iso.menu import FatFiles
 from mediakit.plain import dataclass
 
 if TYPE_CHECKING:
@@ -48,10 +50,14 @@ class MenuEdit:
 
 @dataclass(frozen=True)
 class MenuPlan:
-    """The changes, and remarks for people; no changes where the menus say it all already."""
+    """The changes, and remarks for people; no changes where the menus say it all already.
+
+    ``risks``: what a cut in the middle of writing them in place would leave, where no order of writes helps.
+    """
 
     changes: tuple[Put | Patch | Remove, ...] = ()
     notes: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
 
 
 __all__ = [
@@ -91,9 +97,11 @@ def plan(image: Image, edit: MenuEdit, *, now: int) -> MenuPlan:
         notes += menudefault.set_default(menus, edit.default)
     if edit.timeout_seconds is not None:
         menudefault.set_timeout(menus, edit.timeout_seconds)
+    risks: list[str] = []
     if edit.old_label and edit.old_label != edit.new_label:
-        _replace_label(menus, edit.old_label, edit.new_label)
-    return MenuPlan(tuple(menuset.changes(menus, now)), tuple(notes))
+        risks += _replace_label(menus, edit.old_label, edit.new_label)
+    changes, torn = menuset.changes(menus, now)
+    return MenuPlan(tuple(changes), tuple(notes), (*risks, *torn))
 
 
 def choices(image: Image) -> list[Choice]:
@@ -160,7 +168,11 @@ def _change_arguments(menus: list[Menu], edit: MenuEdit) -> list[str]:
     return [f"No entry of any menu has the kernel argument {word}." for word in unknown]
 
 
-def _replace_label(menus: list[Menu], old: str, new: str) -> None:
+def _replace_label(menus: list[Menu], old: str, new: str) -> Iterator[str]:
+    """The label wherever menus name it; says where one sector cannot switch with the label itself.
+
+    Menus of the tree switch with the volume descriptor, which holds both the label and the tree.
+    """
     transforms = {
         GRUB: grubmenu.replace_label,
         SYSLINUX: syslinuxmenu.replace_label,
@@ -168,4 +180,10 @@ def _replace_label(menus: list[Menu], old: str, new: str) -> None:
     }
     for menu in menus:
         replace = transforms[menu.loader]
+        before = dict(menu.texts)
         menu.change(partial(replace, old=old, new=new))
+        if isinstance(menu.volume.files, FatFiles) and menu.texts != before:
+            yield (
+                f"The menu {menu.name} names the label, and cannot change in the same moment: after a power "
+                "cut between the two UEFI would not find the medium"
+            )

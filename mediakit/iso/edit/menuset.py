@@ -17,6 +17,7 @@ from mediakit.iso.edit.menufiles import MenuFile, Volume
 from mediakit.iso.edit.textedit import encode
 from mediakit.iso.menu import DiscFiles, FatFiles, Spot
 from mediakit.plain import dataclass
+from mediakit.units import SECTOR
 
 Change = Put | Patch | Remove
 
@@ -134,9 +135,11 @@ def path_key(path: str) -> str:
     return "/" + "/".join(words)
 
 
-def changes(menus: Sequence[Menu], now: int) -> list[Change]:
-    """What the new texts change on the image; ``now`` (seconds) dates files in EFI images."""
-    found: list[Change] = []
+def changes(menus: Sequence[Menu], now: int) -> tuple[list[Put | Patch | Remove], list[str]]:
+    """What the new texts change on the image, and what a cut would tear; ``now`` (seconds) dates files in EFI
+    images."""
+    found: list[Put | Patch | Remove] = []
+    torn: list[str] = []
     inside: dict[Volume, list[tuple[str, bytes | None]]] = {}
     for menu in menus:
         for file in menu.files:
@@ -150,14 +153,17 @@ def changes(menus: Sequence[Menu], now: int) -> list[Change]:
             else:
                 found.append(Remove(file.path) if data is None else Put(file.path, data))
     for volume, files in inside.items():
-        found += _patch_fat(volume, files, now)
-    return found
+        found += _patch_fat(volume, files, now, torn)
+    return found, torn
 
 
-def _patch_fat(volume: Volume, files: Sequence[tuple[str, bytes | None]], now: int) -> list[Patch]:
+def _patch_fat(
+    volume: Volume, files: Sequence[tuple[str, bytes | None]], now: int, torn: list[str]
+) -> list[Patch]:
     """The writes that replace, add or remove files of a FAT: each sees those before it, and waits for them.
 
-    So after any cut the FAT has the old or the new file, whole.
+    So after any cut the FAT has the old or the new file, whole. Where it is full, a file of which more than
+    one sector changes can be torn: ``torn`` gets a sentence for it.
     """
     fat = volume.files
     assert isinstance(fat, FatFiles)
@@ -166,11 +172,16 @@ def _patch_fat(volume: Volume, files: Sequence[tuple[str, bytes | None]], now: i
     patches = []
     for path, content in files:
         try:
-            writes = _fat_writes(Fat(read), path, content, now)
+            writes, is_safe = _fat_writes(Fat(read), path, content, now)
         except RefusedError as error:
             raise RefusedError(
                 f"The menu {path} in {volume.name} cannot be changed: {error.message}", error.hint
             ) from error
+        if not is_safe and content is not None and _is_torn(Fat(read).read(path), content):
+            torn.append(
+                f"There is no room in {volume.name} for a second {path}, so it is written over itself: a "
+                "power cut in between would leave half the old menu and half the new one"
+            )
         why, first = f"{path} in {volume.name}", len(written)
         patches += [
             Patch(fat.offset_bytes + at, data, why, first + number)
@@ -180,14 +191,23 @@ def _patch_fat(volume: Volume, files: Sequence[tuple[str, bytes | None]], now: i
     return patches
 
 
-def _fat_writes(volume: Fat, path: str, content: bytes | None, now: int) -> list[tuple[int, bytes]]:
-    """Into free clusters, or the file's own where there are none: EFI images are often filled to the brim."""
+def _fat_writes(
+    volume: Fat, path: str, content: bytes | None, now: int
+) -> tuple[list[tuple[int, bytes]], bool]:
+    """Into free clusters, or (False) the file's own where there are none: EFI images are often filled to the
+    brim."""
     if content is None:
-        return volume.plan_remove(path, timestamp=now)
+        return volume.plan_remove(path, timestamp=now), True
     try:
-        return volume.plan_add(path, content, timestamp=now)
+        return volume.plan_add(path, content, timestamp=now), True
     except RefusedError as error:
         try:
-            return volume.plan_overwrite(path, content, timestamp=now)
+            return volume.plan_overwrite(path, content, timestamp=now), False
         except (RefusedError, FormatError):
             raise error from None
+
+
+def _is_torn(old: bytes, new: bytes) -> bool:
+    """Whether a cut can leave something else than the one or the other: the size has a sector of its own."""
+    places = range(0, len(new), SECTOR)
+    return len(old) != len(new) or sum(old[at : at + SECTOR] != new[at : at + SECTOR] for at in places) > 1

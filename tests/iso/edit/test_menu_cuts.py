@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from mediakit import iso
+from mediakit.engine.rewriting import Request
+from mediakit.errors import RefusedError
 from mediakit.formats import fat
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import edit
 from mediakit.iso.edit import menuentries, menus
 from mediakit.iso.edit.menus import MenuEdit
+from mediakit.stick import rewrite
 from tests.iso.edit import crash
 from tests.isos.menus import DEBIAN_NETINST, INSIDE
 
 NOW = 1_700_000_000
+NAMING = "search --label LIVE --set=root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
 NEW = menuentries.parse("Serial=console=ttyS0,115200")
 Media = Callable[..., Path]
 
@@ -50,3 +55,43 @@ def test_a_power_cut_leaves_each_menu_old_or_new(media: Media, inside: dict[str,
             back = crash.Recorder(state)
             edit.undo(back)
             assert bytes(back.data) == old
+
+
+def test_what_no_order_of_writes_makes_safe_is_told(media: Media) -> None:
+    """A label in an EFI image's menu cannot switch in the moment in which the medium's own does."""
+    path = media({"boot/grub/grub.cfg": "search --label LIVE --set=root\n"}, {"EFI/BOOT/grub.cfg": NAMING})
+    with iso.open_image(path) as image:
+        made = menus.plan(image, MenuEdit(old_label="LIVE", new_label="OTHER"), now=NOW)
+        assert len(made.risks) == 1 and "names the label" in made.risks[0]
+        assert menus.plan(image, MenuEdit(timeout_seconds=9), now=NOW).risks == ()
+    whole = path.read_bytes()
+    with pytest.raises(RefusedError, match="names the label") as refused:
+        rewrite.in_place(path, Request(label="OTHER"))
+    assert "-o" in refused.value.hint and path.read_bytes() == whole
+    rewrite.into(path, Request(label="OTHER"), path.with_name("new.iso"))
+    rewrite.in_place(path, Request(label="OTHER", force=True))
+    for edited in (path, path.with_name("new.iso")):
+        assert b"--label OTHER" in inside_of(edited.read_bytes())["EFI/BOOT/grub.cfg"]
+    tree = media({"boot/grub/grub.cfg": "search --label LIVE --set=root\n"})
+    with iso.open_image(tree) as image:
+        made = menus.plan(image, MenuEdit(old_label="LIVE", new_label="OTHER"), now=NOW)
+        assert made.changes and made.risks == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted", "is_risky"),
+    [
+        (60, MenuEdit(timeout_seconds=9), False),
+        (60, MenuEdit(timeout_seconds=10), True),
+        (2, MenuEdit(removed_arguments=("quiet",)), True),
+    ],
+)
+def test_a_menu_in_a_full_efi_image_is_torn_by_a_cut_unless_one_sector_changes(
+    media: Media, lines: int, wanted: MenuEdit, is_risky: bool
+) -> None:
+    menu = "set timeout=5\n" + "".join(f"menuentry 'System {n}' {{ linux /k quiet }}\n" for n in range(lines))
+    path = media({"readme": "x"}, {"EFI/BOOT/grub.cfg": menu, "k": "k"}, is_full=True)
+    with iso.open_image(path) as image:
+        made = menus.plan(image, wanted, now=NOW)
+        assert made.changes and bool(made.risks) is is_risky
+        assert not is_risky or "no room" in made.risks[0]
