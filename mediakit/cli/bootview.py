@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from mediakit.formats.findings import Finding
     from mediakit.iso import ImageFacts
+    from mediakit.iso.bootmenus.menu import Menu
     from mediakit.iso.efivolume import EfiFile
-    from mediakit.iso.menu import Menu
 
 WIDTH = 80
 ROUTES = {

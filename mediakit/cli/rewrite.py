@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mediakit.block.devices import Device
     from mediakit.engine.rewriting import Request
     from mediakit.engine.signature import SecretKey
-    from mediakit.iso.edit.menuentries import NewEntry
+    from mediakit.iso.menuedit.menuentries import NewEntry
     from mediakit.progress import Observer
     from mediakit.stick.rewrite import Job, Outcome
 
@@ -108,11 +108,11 @@ def _rewrite(arguments: argparse.Namespace, job: Job, observer: Observer) -> Out
 
 def _request(arguments: argparse.Namespace) -> Request:
     from mediakit.engine import rewriting
-    from mediakit.iso.edit import kernelargs
+    from mediakit.iso.menuedit import kernelargs
 
     entries: tuple[NewEntry, ...] = ()
     if arguments.menu_entry:
-        from mediakit.iso.edit import menuentries
+        from mediakit.iso.menuedit import menuentries
 
         entries = tuple(menuentries.parse(text) for text in arguments.menu_entry)
     added = [put for text in arguments.add for put in rewriting.parse_add(text)]

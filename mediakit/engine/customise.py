@@ -24,8 +24,8 @@ from mediakit.engine.signature import SecretKey
 from mediakit.errors import FormatError, RefusedError, SourceError, UsageError
 from mediakit.formats import grubenv
 from mediakit.formats.reader import Reader
-from mediakit.iso.edit import kernelargs, menus
 from mediakit.iso.edit.changes import Change, Overwrite, Put, Remove
+from mediakit.iso.menuedit import kernelargs, menus
 from mediakit.plain import dataclass
 from mediakit.units import MIB
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mediakit.engine import customise
     from mediakit.engine.image import EngineImage
     from mediakit.engine.signature import SecretKey
-    from mediakit.iso.edit.menuentries import NewEntry
-    from mediakit.iso.edit.menus import MenuPlan
+    from mediakit.iso.menuedit.menuentries import NewEntry
+    from mediakit.iso.menuedit.menus import MenuPlan
 
 # What only some requests need (Engine media, menus, labels, USB) is imported where it is used: loading all of
 # it takes longer than adding a file.
@@ -105,7 +105,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
             notes += planned.notes
             risks = planned.risks
     if request.label:
-        from mediakit.iso.edit import labels
+        from mediakit.iso.menuedit import labels
 
         old = image.facts().volume_id
         has_joliet = any(tree.kind == "joliet" for tree in image.trees)
@@ -130,7 +130,7 @@ def gather(image: iso.Image, request: Request, *, now: int) -> Changes:
 
 def _check_built_in(image: iso.Image, label: str, *, force: bool) -> list[str]:
     """RefusedError where a loader has the old label built in: it would no longer find the medium."""
-    from mediakit.iso.edit import builtin
+    from mediakit.iso.menuedit import builtin
 
     found = builtin.loaders_with_label(image, label)
     if not found:
@@ -238,7 +238,7 @@ def _wish(request: Request) -> customise.Wish:
 
 
 def _plan_menus(image: iso.Image, request: Request, now: int) -> MenuPlan:
-    from mediakit.iso.edit import menus
+    from mediakit.iso.menuedit import menus
 
     edit = menus.MenuEdit(
         kernel_arguments=request.kernel_arguments,

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from mediakit.formats import gpt, mbr
 from mediakit.formats.findings import Finding
 from mediakit.formats.iso9660 import BLOCK
-from mediakit.iso import biosboot, data_volumes, efiboot, menus, structures, tables
+from mediakit.iso import biosboot, data_volumes, efiboot, structures, tables
 from mediakit.iso.biosboot import BootImage, Route
+from mediakit.iso.bootmenus import menus
+from mediakit.iso.bootmenus.menus import Menus
 from mediakit.iso.efivolume import NAMES, EfiVolume, VolumeCache
-from mediakit.iso.menus import Menus
 from mediakit.iso.structures import SECTOR, Structures
 from mediakit.plain import dataclass
 

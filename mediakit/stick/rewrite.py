@@ -35,7 +35,7 @@ from mediakit.stick.medium import TargetMedium, end_limit
 
 if TYPE_CHECKING:
     from mediakit.formats.reader import Reader
-    from mediakit.iso.edit.compact import Compacted
+    from mediakit.iso.compacting.compact import Compacted
 
 DONE, ALREADY, PLANNED, UNDONE, COMPACTED = "done", "already", "planned", "undone", "compacted"
 
@@ -273,8 +273,8 @@ def _reread(target: Target, observer: Observer) -> None:
 
 def _compact(image: Image, plan: EditPlan | None, out: Path, request: Request, job: Job) -> Compacted:
     """Compact the image as ``plan`` makes it; what has its name stays whole until the new one is."""
-    from mediakit.iso.edit.compact import Compacted
-    from mediakit.iso.edit.compact import compact as write_compact
+    from mediakit.iso.compacting.compact import Compacted
+    from mediakit.iso.compacting.compact import compact as write_compact
 
     is_engine = image.exists(manifest.PATH)
     with beside(out) as edited, beside(out) as made:

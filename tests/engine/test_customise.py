@@ -17,8 +17,8 @@ from mediakit.engine.verify import verify
 from mediakit.errors import RefusedError, SourceError, UsageError
 from mediakit.formats import grubenv
 from mediakit.iso import edit
-from mediakit.iso.edit import menuentries
 from mediakit.iso.edit.changes import Overwrite, Put, Remove
+from mediakit.iso.menuedit import menuentries
 from tests.engine import isos, medium
 
 ROOM = 16384

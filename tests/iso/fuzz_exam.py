@@ -18,9 +18,10 @@ from mediakit.errors import MediakitError
 from mediakit.formats import apm, ext4, gpt, grub_core, grubenv, pkcs7, squashfs
 from mediakit.formats.reader import bytes_reader
 from mediakit.iso import edit, extract_plan, extraction, fix
-from mediakit.iso.edit import anew, likeness, menuentries, rebase
-from mediakit.iso.edit import menus as menu_edits
+from mediakit.iso.compacting import anew, likeness, rebase
 from mediakit.iso.image import Image
+from mediakit.iso.menuedit import menuentries
+from mediakit.iso.menuedit import menus as menu_edits
 from mediakit.iso.nodes import FileTree
 from mediakit.iso.udf_tree import UdfTree
 from mediakit.progress import Cancel, ignore

@@ -19,12 +19,14 @@ from mediakit.errors import FormatError, RefusedError
 from mediakit.formats import fat, fat_read, iso9660_build, pe, udf_volume
 from mediakit.formats.fat_read import Fat
 from mediakit.formats.reader import Reader, bytes_reader
-from mediakit.iso import bls_menu, edit, grub_config, grub_menu, isolinux_menu
-from mediakit.iso.edit import menufiles, record
-from mediakit.iso.grub_menu import Medium
-from mediakit.iso.grub_script import MEDIUM
+from mediakit.iso import edit
+from mediakit.iso.bootmenus import bls_menu, grub_config, grub_menu, isolinux_menu
+from mediakit.iso.bootmenus.grub_menu import Medium
+from mediakit.iso.bootmenus.grub_script import MEDIUM
+from mediakit.iso.bootmenus.menu import DiscFiles, FatFiles, Menu, Spot
+from mediakit.iso.edit import record
 from mediakit.iso.image import Image
-from mediakit.iso.menu import DiscFiles, FatFiles, Menu, Spot
+from mediakit.iso.menuedit import menufiles
 from mediakit.iso.nodes import Extent, FileTree, Node
 from tests.iso.edit import crash
 from tests.iso.limits import cpu_seconds

@@ -20,7 +20,7 @@ def known(image: Image) -> tuple[Implant, Reader] | None:
         return old, image.reader
     with suppress(RefusedError, FormatError):
         if any(step.why == IMPLANT_WHY for record in history(image) for step in record.steps):
-            from mediakit.iso.edit.rebase import unedited  # seldom needed, and slow to load
+            from mediakit.iso.compacting.rebase import unedited  # seldom needed, and slow to load
 
             before = unedited(image)
             old = implanting.read(before.read, before.size_bytes)
