@@ -1,14 +1,15 @@
 """Lists of sums that an image carries, kept true by an edit: the lines of changed files get new sums.
 
 Without that an edited Ubuntu or Debian calls itself damaged when it boots and checks its medium. Planning
-only: each list becomes a file to put. A list whose maker signed it is left as it is, and said.
+only: each list becomes a file to put. A list whose maker signed it is left as it is, and said; so is the
+line of a boot image that was damaged before some of it is changed: that does not make the rest right.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mediakit import iso
@@ -41,6 +42,10 @@ def plan(image: iso.Image, changes: Iterable[Change]) -> tuple[list[Put], list[s
         text = sums.read_list(source, path)
         listing = _Listing(image, source, puts, removed, patches, patched)
         renewed, count = listing.renew(text, path)
+        notes += [
+            f"{name} is not what {path} says: it was damaged before, and its line stays as it is."
+            for name in listing.damaged
+        ]
         if not count:
             continue
         if _ARMOUR in text or any(source.exists(path + end) for end in _SIGNATURES):
@@ -67,6 +72,7 @@ class _Listing:
         self._puts, self._removed, self._patches, self._patched = puts, removed, patches, patched
         names = {path.rpartition("/")[2] for path in (*puts, *removed, *patched)}
         self._names = names if len(names) <= _MAX_NAMES else None
+        self.damaged: list[str] = []
 
     def renew(self, text: str, path: str) -> tuple[str, int]:
         """The list with the lines of changed files made anew, and how many these are."""
@@ -81,7 +87,11 @@ class _Listing:
             if entry.path not in self._puts and any(_is_below(entry.path, gone) for gone in self._removed):
                 count += 1
                 continue
-            digest = self._digest(entry)
+            if self._was_damaged(entry):
+                self.damaged.append(entry.path)
+                rows.append(row)
+                continue
+            digest = self._digest(entry, self._patches)
             is_new = digest != entry.digest
             count += is_new
             rows.append(re.sub(re.escape(entry.digest), digest, row, count=1, flags=re.I) if is_new else row)
@@ -91,26 +101,30 @@ class _Listing:
         is_touched = path in self._puts or path in self._patched
         return is_touched or any(_is_below(path, gone) for gone in self._removed)
 
-    def _digest(self, entry: sums.Listed) -> str:
+    def _was_damaged(self, entry: sums.Listed) -> bool:
+        """Whether a file of which only some bytes are changed had another sum than the list says."""
+        return entry.path not in self._puts and self._digest(entry, ()) != entry.digest
+
+    def _digest(self, entry: sums.Listed, patches: Sequence[Patch]) -> str:
         running = hashlib.new(entry.algorithm, usedforsecurity=False)
-        for block in self._blocks(entry.path):
+        for block in self._blocks(entry.path, patches):
             running.update(block)
         return running.hexdigest()
 
-    def _blocks(self, path: str) -> Iterator[bytes]:
+    def _blocks(self, path: str, patches: Sequence[Patch]) -> Iterator[bytes]:
         put = self._puts.get(path)
         if put is None:
-            yield from self._patched_blocks(path)
+            yield from self._patched_blocks(path, patches)
         elif isinstance(put.source, bytes):
             yield put.source
         else:
             yield from _file_blocks(put.source)
 
-    def _patched_blocks(self, path: str) -> Iterator[bytes]:
+    def _patched_blocks(self, path: str, patches: Sequence[Patch]) -> Iterator[bytes]:
         for offset, size in self._source.spans(path):
             for at in range(offset, offset + size, MIB):
                 block = bytearray(self._image.read_at(at, min(MIB, offset + size - at)))
-                for patch in self._patches:
+                for patch in patches:
                     start = max(patch.offset_bytes, at)
                     end = min(patch.offset_bytes + len(patch.data), at + len(block))
                     if start < end:

@@ -99,6 +99,20 @@ def test_bytes_changed_in_place_inside_a_listed_boot_image_count(tmp_path: Path)
     assert isinstance(puts[0].source, bytes) and f"{wanted}  ./boot/grub/efi.img".encode() in puts[0].source
 
 
+def test_a_boot_image_that_was_damaged_is_not_made_right_by_a_change_in_it(tmp_path: Path) -> None:
+    from mediakit.engine import newsums
+
+    path = make.make("isohybrid_gpt", tmp_path)
+    root = make.tree(tmp_path)
+    line = f"{hashlib.md5(b'whole').hexdigest()}  ./boot/grub/efi.img\n"
+    (root / "md5sum.txt").write_text(line)
+    make.isohybrid_gpt(root, path)
+    with iso.open_image(path) as image:
+        start = image.extents("/boot/grub/efi.img")[0].offset_bytes
+        puts, notes = newsums.plan(image, [Patch(start + 4990, b"ZZZ", "menu")])
+    assert not puts and "/boot/grub/efi.img is not what /md5sum.txt says" in notes[0]
+
+
 def test_lists_in_other_folders_are_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adding one file must not cost a walk through all of them."""
     path = build(tmp_path, {"sub/sums.sha512": listing("sha512", "  /")})
