@@ -52,14 +52,14 @@ def _first_init(cls: type[Any], frozen: bool) -> Any:
     """The ``__init__`` of the first instances: for a few of them compiling one would take longer."""
     left = _FIRST_INSTANCES
 
-    def __init__(self: Any, *values: Any, **named: Any) -> None:  # noqa: N807
+    def __init__(_self: Any, /, *values: Any, **named: Any) -> None:  # noqa: N807 (a field may be “self”)
         nonlocal left
         left -= 1
-        if left < 0 or not _fill(self, dataclasses.fields(cls), values, named):
+        if left < 0 or not _fill(_self, dataclasses.fields(cls), values, named):
             cls.__init__ = _make_init(cls, frozen)
-            cls.__init__(self, *values, **named)
+            cls.__init__(_self, *values, **named)
         elif hasattr(cls, "__post_init__"):
-            self.__post_init__()
+            _self.__post_init__()
 
     return __init__
 
@@ -96,7 +96,7 @@ def _fill(self: Any, fields: tuple[dataclasses.Field[Any], ...], values: Any, na
 def _make_init(cls: type[Any], frozen: bool) -> Any:
     """The ``__init__`` that dataclasses describes: parameters in the order of the fields, then post-init."""
     scope: dict[str, Any] = {"_set": object.__setattr__, "_missing": MISSING}
-    parameters, body = ["self"], []
+    parameters, body = ["_self", "/"], []
     for one in dataclasses.fields(cls):
         value = name = one.name
         if one.default_factory is not MISSING:
@@ -111,9 +111,9 @@ def _make_init(cls: type[Any], frozen: bool) -> Any:
             parameters.append(name)
         else:
             continue
-        body.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+        body.append(f"_set(_self, {name!r}, {value})" if frozen else f"_self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
-        body.append("self.__post_init__()")
+        body.append("_self.__post_init__()")
     exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(body or ["pass"]), scope)
     made = scope["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"  # named in the TypeError of a wrong call

@@ -175,3 +175,16 @@ def test_a_mutable_default_is_refused_as_ever() -> None:
         @plain.dataclass
         class Wrong:
             parts: list[int] = []  # noqa: RUF012
+
+
+@pytest.mark.parametrize("decorator", BOTH)
+def test_a_field_may_have_the_name_of_what_methods_are_given(decorator: Any) -> None:
+    @decorator(frozen=True)
+    class Named:
+        self: int
+        values: int = 2
+        named: int = 3
+
+    for number in range(30):
+        assert Named(number).self == number == Named(self=number).self
+    assert dataclasses.replace(Named(1), self=4, values=5) == Named(4, 5, 3)
