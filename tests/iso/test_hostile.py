@@ -141,9 +141,9 @@ def test_a_configuration_that_is_read_again_is_parsed_once(monkeypatch: pytest.M
     parsed: list[int] = []
     parse = grub_config.parse
 
-    def counted(text: bytes, most: int) -> grub_config.Script:
+    def counted(text: bytes, most: int, *, is_whole: bool) -> grub_config.Script:
         parsed.append(len(text))
-        return parse(text, most)
+        return parse(text, most, is_whole=is_whole)
 
     monkeypatch.setattr(grub_config, "parse", counted)
     menu = grub(Names({"/boot/grub/grub.cfg": b"source /a\n" * 60, "/a": b"true\n" * 5000}))

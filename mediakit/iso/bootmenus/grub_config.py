@@ -22,6 +22,8 @@ MAX_DEPTH = 40
 MAX_PROBLEMS = 20
 MAX_TOKENS = 50_000
 """Words and operators that are read of a script: the largest menus of real media have some thousands."""
+TOO_LONG = "It is absurdly long."
+"""The problem of a script that is not read to its end: what else seems wrong with it may be that."""
 LINUX_COMMANDS = ("linux", "linux16", "linuxefi", "linux32", "linux64")
 INITRD_COMMANDS = ("initrd", "initrd16", "initrdefi")
 KERNEL_COMMANDS = (*LINUX_COMMANDS, "multiboot", "multiboot2", "xen_hypervisor", "kfreebsd", "knetbsd", "xnu")
@@ -162,9 +164,12 @@ class EntryText:
         return self.command.blocks[0] if self.command.blocks else Script()
 
 
-def parse(text: bytes, most_tokens: int = MAX_TOKENS) -> Script:
-    """The whole script; ``problems`` has line and sentence of each thing that GRUB would not understand."""
-    return _Parser(text, most_tokens).parse()
+def parse(text: bytes, most_tokens: int = MAX_TOKENS, *, is_whole: bool = True) -> Script:
+    """The whole script; ``problems`` has line and sentence of each thing that GRUB would not understand.
+
+    Where it is not ``is_whole``, or longer than ``most_tokens``, that alone (``TOO_LONG``) is said.
+    """
+    return _Parser(text, most_tokens, is_whole).parse()
 
 
 def entries(script: Script) -> Iterator[EntryText]:
@@ -218,12 +223,11 @@ def split_default(text: str) -> tuple[str, str]:
 class _Parser:
     """Recursive descent over the tokens, with a bounded depth."""
 
-    def __init__(self, text: bytes, most_tokens: int) -> None:
+    def __init__(self, text: bytes, most_tokens: int, is_whole: bool) -> None:
         self._size = len(text)
         self.problems: list[tuple[int, str]] = []
         self._tokens = list(islice(tokens(text, self.problems), most_tokens))
-        if len(self._tokens) == most_tokens:
-            self.problems.append((self._tokens[-1].line if self._tokens else 1, "It is absurdly long."))
+        self._is_whole = is_whole and len(self._tokens) < most_tokens
         self._at = 0
 
     def parse(self) -> Script:
@@ -235,6 +239,8 @@ class _Parser:
                 shown = token.word.text if token.word else token.operator.decode("ascii", "replace")
                 self.problems.append((token.line, f"“{shown}” has nothing to belong to."))
                 self._at += 1
+        if not self._is_whole:
+            self.problems = [(self._tokens[-1].line if self._tokens else 1, TOO_LONG)]
         problems = tuple(self.problems[:MAX_PROBLEMS])
         return Script(tuple(statements), 0, self._size, problems, len(self._tokens))
 

@@ -15,7 +15,7 @@ from mediakit.iso.bootmenus.grub_config import Command, Script
 from mediakit.iso.bootmenus.grub_scope import Home, Medium, Scope, Unknown, Value
 from mediakit.iso.bootmenus.grub_script import ESP, MEDIUM, Exit, Interpreter, Return
 from mediakit.iso.bootmenus.grub_words import Word
-from mediakit.iso.bootmenus.menu import Menu, MenuEntry, MenuFile, Place
+from mediakit.iso.bootmenus.menu import Menu, MenuEntry, MenuFile, Place, Spot, read_config
 from mediakit.plain import dataclass
 
 __all__ = ["ESP", "MEDIUM", "Medium", "follow"]
@@ -158,7 +158,7 @@ class _Walker(Interpreter):
         files = self._medium.volumes[device]
         spot = files.find(path)
         try:
-            script = self._script(device, path)
+            script = self._script(device, path, spot)
         except FormatError:
             return
         shown = files.name + path
@@ -175,10 +175,11 @@ class _Walker(Interpreter):
             self._config = config
             self._stack.pop()
 
-    def _script(self, device: str, path: str) -> Script:
+    def _script(self, device: str, path: str, spot: Spot | None) -> Script:
         """A configuration, parsed once; FormatError where it cannot be read."""
         if (device, path) not in self._scripts:
-            script = grub_config.parse(self._medium.volumes[device].read(path), self._tokens_left)
+            text, is_whole = read_config(self._medium.volumes[device], path, spot)
+            script = grub_config.parse(text, self._tokens_left, is_whole=is_whole)
             self._tokens_left -= script.token_count
             self._scripts[device, path] = script
         return self._scripts[device, path]

@@ -124,6 +124,16 @@ class Files(Protocol):
         ...
 
 
+def read_config(files: Files, path: str, spot: Spot | None) -> tuple[bytes, bool]:
+    """The lines that are read of the configuration at ``spot``, and whether that is all of it; FormatError
+    where it cannot be read.
+    """
+    text = files.read(path)
+    if spot is None or spot.size_bytes <= len(text):
+        return text, True
+    return text[: text.rfind(b"\n") + 1], False
+
+
 class DiscFiles:
     """The disc's own tree. ``any_case``: as ISOLINUX reads, by the plain and Joliet names too."""
 

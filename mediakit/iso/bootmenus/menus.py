@@ -212,6 +212,12 @@ def _labels(image: Image, volume: EfiVolume | None) -> set[str]:
 def _judge(menu: Menu, labels: set[str]) -> list[Finding]:
     found: list[Finding] = []
     for place, what in menu.problems:
+        from mediakit.iso.bootmenus import grub_config  # there are none without it
+
+        if what == grub_config.TOO_LONG:
+            long = f"{place.config} is too long: what stands behind line {place.line} was not looked at."
+            found.append(_finding("note", long, "", place))
+            continue
         sentence = f"GRUB does not understand {place}: {what}"
         found.append(
             _finding("error", sentence, "Correct that line; GRUB reads nothing of such a file.", place)

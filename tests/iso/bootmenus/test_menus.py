@@ -315,6 +315,21 @@ def test_a_label_that_is_built_into_grub_cannot_be_changed(
         assert not builtin.loaders_with_label(image, "ANOTHER")
 
 
+@pytest.mark.parametrize("padding", [b"# far too long\n" * 20_000, b"a " * 60_000], ids=["bytes", "words"])
+def test_a_menu_that_is_not_read_to_its_end_is_not_called_wrong(
+    tmp_path: Path, iso_folder: Path, padding: bytes
+) -> None:
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    text = b"menuentry a {\n linux /boot/vmlinuz\n" + padding + b"\n}\n"
+    (root / "boot/grub/grub.cfg").write_bytes(text)
+    make.grub_gpt(root, tmp_path / "x.iso")
+    with iso.open_image(tmp_path / "x.iso") as image:
+        findings = image.facts().findings
+    found = [(one.severity, one.what) for one in findings if "grub.cfg" in one.what]
+    assert [severity for severity, _ in found] == ["note"] and "is too long" in found[0][1]
+
+
 def test_menus_that_are_included_and_not_there_are_one_note(tmp_path: Path, iso_folder: Path) -> None:
     """Debian's menu.cfg includes ten menus of other editions."""
     config = "include gtk.cfg\nmenu begin a\ninclude adgtk.cfg\nmenu end\nlabel a\nkernel /boot/vmlinuz\n"
