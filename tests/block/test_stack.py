@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,9 @@ def attached(backing: object, *words: str) -> Iterator[str]:
         yield node
     finally:
         run.run(["losetup", "-d", node], timeout=20)
+        end = time.monotonic() + 20
+        while (sysfs.SYS / "block" / Path(node).name / "loop").exists() and time.monotonic() < end:
+            time.sleep(0.01)  # whoever looks at all loop devices meanwhile keeps it for that moment
 
 
 @contextmanager
