@@ -14,7 +14,7 @@ from itertools import islice
 from mediakit.errors import FormatError
 from mediakit.iso.bootmenus import isolinux_config, menu_places
 from mediakit.iso.bootmenus.isolinux_config import Config, Directive, Section
-from mediakit.iso.bootmenus.menu import Files, Menu, MenuEntry, MenuFile, Place, Spot
+from mediakit.iso.bootmenus.menu import Files, Menu, MenuEntry, MenuFile, Place, Spot, read_config
 from mediakit.plain import dataclass
 
 MAX_CONFIGS = 64
@@ -67,7 +67,7 @@ class _Walker:
             return
         spot = self.files.find(path)
         try:
-            text = self.files.read(path)
+            text, _ = read_config(self.files, path, spot)  # no half line
         except FormatError:
             return
         self._bytes_left -= len(text)

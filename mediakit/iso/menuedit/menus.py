@@ -15,7 +15,15 @@ from mediakit.errors import RefusedError, UsageError
 from mediakit.iso.bootmenus.menu import FatFiles
 from mediakit.iso.edit.changes import Patch, Put, Remove
 from mediakit.iso.image import Image
-from mediakit.iso.menuedit import grubmenu, menudefault, menufiles, menuset, sdbootmenu, syslinuxmenu
+from mediakit.iso.menuedit import (
+    grubmenu,
+    kernelargs,
+    menudefault,
+    menufiles,
+    menuset,
+    sdbootmenu,
+    syslinuxmenu,
+)
 from mediakit.iso.menuedit.menudefault import MAX_TIMEOUT_SECONDS, Choice, check_timeout
 from mediakit.iso.menuedit.menufiles import GRUB, SDBOOT, SYSLINUX
 from mediakit.iso.menuedit.menuset import Menu
@@ -132,6 +140,13 @@ def _check_titles(edit: MenuEdit) -> None:
     for title in titles:
         if titles.count(title) > 1 or title in edit.removed_entries:
             raise UsageError(f"The entry “{title}” is named twice.", "Name each entry once.")
+    for new in edit.entries:
+        for word in new.arguments:
+            if kernelargs.is_removed(word, edit.removed_arguments):
+                raise UsageError(
+                    f"“{word}” is for the entry “{new.title}”, and is to be taken out of every entry.",
+                    "Take it out first, then add the entry in another run.",
+                )
 
 
 def _change_entries(image: Image, menus: list[Menu], edit: MenuEdit) -> list[str]:

@@ -16,7 +16,7 @@ from mediakit.formats.reader import bytes_reader
 from mediakit.iso.bootmenus import bls_menu, grub_menu, isolinux_menu
 from mediakit.iso.bootmenus.grub_menu import Medium
 from mediakit.iso.bootmenus.grub_script import ESP, MEDIUM
-from mediakit.iso.bootmenus.menu import FatFiles, Menu, MenuFile, Spot
+from mediakit.iso.bootmenus.menu import MAX_CONFIG_BYTES, FatFiles, Menu, MenuFile, Spot
 from mediakit.iso.menuedit import builtin
 from tests.isos import make
 
@@ -328,6 +328,20 @@ def test_a_menu_that_is_not_read_to_its_end_is_not_called_wrong(
         findings = image.facts().findings
     found = [(one.severity, one.what) for one in findings if "grub.cfg" in one.what]
     assert [severity for severity, _ in found] == ["note"] and "is too long" in found[0][1]
+
+
+def test_a_line_that_is_cut_in_a_long_isolinux_menu_is_not_looked_at(
+    tmp_path: Path, iso_folder: Path
+) -> None:
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    rows = b"label a\nkernel /boot/vmlinuz\n"
+    padding = b"#" * (MAX_CONFIG_BYTES - len(rows) - 13) + b"\n"
+    (root / "isolinux/isolinux.cfg").write_bytes(rows + padding + b"kernel /boot/vmlinuz\n")
+    make.isohybrid_gpt(root, tmp_path / "x.iso")
+    with iso.open_image(tmp_path / "x.iso") as image:
+        menu = image.facts().menus.of("bios_cd")
+    assert menu is not None and [file.path for file in menu.entries[0].files] == ["/boot/vmlinuz"]
 
 
 def test_menus_that_are_included_and_not_there_are_one_note(tmp_path: Path, iso_folder: Path) -> None:

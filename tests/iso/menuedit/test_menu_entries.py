@@ -231,6 +231,13 @@ def test_what_is_no_entry_is_refused(text: str) -> None:
         menuentries.parse(text)
 
 
+def test_an_argument_of_a_new_entry_that_is_taken_out_of_all_is_refused(media: Media) -> None:
+    """The same edit again would take it out and put it back in another place, for ever."""
+    wanted = MenuEdit(entries=(menuentries.parse("New=quiet zz"),), removed_arguments=("quiet",))
+    with iso.open_image(media(UBUNTU)) as image, pytest.raises(UsageError, match="taken out of every entry"):
+        menus.plan(image, wanted, now=NOW)
+
+
 def test_a_title_of_the_images_own_is_refused(media: Media) -> None:
     path = media(UBUNTU)
     with iso.open_image(path) as image, pytest.raises(RefusedError, match="Safe graphics"):
