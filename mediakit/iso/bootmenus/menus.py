@@ -139,7 +139,9 @@ def _built_in_folder(image: Image, boot: BootImage) -> tuple[str, ...]:
     """
     folder = boot.path.rpartition("/")[0]
     size = min(boot.size_bytes, MAX_BOOT_IMAGE_BYTES)
-    is_built_in = len(folder) > 1 and folder[1:].encode() in image.read_at(boot.offset_bytes, size)
+    is_built_in = len(folder) > 1 and folder[1:].encode(errors="replace") in image.read_at(
+        boot.offset_bytes, size
+    )
     return (folder,) if is_built_in else ()
 
 

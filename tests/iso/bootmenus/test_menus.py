@@ -459,3 +459,17 @@ def test_a_menu_on_the_esp_that_hands_over_to_the_disc_is_followed() -> None:
     menu = grub_menu.follow(medium, ESP, "/EFI/debian/grub.cfg", "uefi", "/EFI/debian")
     assert menu.configs == ("ESP:/EFI/debian/grub.cfg", "/boot/grub/grub.cfg")
     assert states(menu) == {"/v": "there"} and menu.entries[0].arguments[0][0] == "unicode"
+
+
+def test_a_loader_in_a_folder_whose_name_is_no_utf8_is_looked_at(tmp_path: Path, iso_folder: Path) -> None:
+    root = tmp_path / "tree"
+    run.run(["cp", "-a", make.tree(iso_folder), root], timeout=20)
+    make.isohybrid_gpt(root, tmp_path / "x.iso")
+    data = (tmp_path / "x.iso").read_bytes()
+    odd = data.replace(b"isolinux\x52", b"isolin\xbcx\x52").replace(
+        b"NM\x0d\x01\x00isolinux", b"NM\x0d\x01\x00isolin\xbcx"
+    )
+    assert odd != data
+    (tmp_path / "x.iso").write_bytes(odd)
+    with iso.open_image(tmp_path / "x.iso") as image:
+        assert image.facts().to_json()["boot"]
