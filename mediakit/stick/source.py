@@ -22,7 +22,7 @@ from mediakit import run
 from mediakit.block import ioctl
 from mediakit.errors import DeviceError, SourceError
 from mediakit.formats import gpt, mbr
-from mediakit.formats.reader import file_reader
+from mediakit.formats.reader import file_reader, patched_reader
 from mediakit.plain import dataclass
 from mediakit.progress import Cancel, Event, Observer, ignore
 from mediakit.units import MIB, SECTOR
@@ -81,18 +81,8 @@ class Source:
     def lay_over(self, patches: list[tuple[int, bytes]]) -> None:
         """Read the image as if these bytes (offset, data) were in it; before its first block is asked for."""
         assert not self._kept, "the image was read already"
-        below = self.reader
-
-        def read(offset: int, size: int) -> bytes:
-            data = bytearray(below(offset, size))
-            for at, new in patches:
-                low, high = max(at, offset), min(at + len(new), offset + size)
-                if low < high:
-                    data[low - offset : high - offset] = new[low - at : high - at]
-            return bytes(data)
-
         if patches:
-            self.reader = read
+            self.reader = patched_reader(self.reader, patches)
 
     def block(self, index: int) -> bytes:
         """MiB ``index`` of the image (the last one may be shorter)."""
