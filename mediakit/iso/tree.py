@@ -19,7 +19,7 @@ from mediakit.iso.nodes import MAX_DIRECTORY_BYTES, Extent, FileKind, FileTree, 
 __all__ = ["MAX_DIRECTORY_BYTES", "Extent", "FileKind", "Node", "Tree"]
 _INTERLEAVED = "It is interleaved with another file, as on video discs; mediakit does not read that."
 _UNKNOWN_ZISOFS = "It is compressed in a way that is not known (zisofs)."
-_KINDS = {"joliet": "joliet", "enhanced": "iso9660_1999", "primary": "iso9660"}
+_KINDS = {"joliet": "joliet", "enhanced": "iso9660_1999", "primary": "iso9660", "supplementary": "iso9660"}
 
 
 class Tree(FileTree):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mediakit import iso
 from mediakit.errors import FormatError, MediakitError
 from mediakit.formats.iso9660_build import both32
 from mediakit.iso import edit
@@ -139,3 +140,14 @@ def test_a_forged_record_cannot_reach_outside_its_image(isos: Isos) -> None:
         with pytest.raises(FormatError, match="forged"):
             edit.undo(medium)
         assert medium.data == before
+
+
+def test_a_supplementary_descriptor_of_the_plain_tree_is_kept_like_it(isos: Isos, tmp_path: Path) -> None:
+    """Neither Joliet's nor of ISO 9660:1999 (version 2), with the root of the primary one (ECMA-119 §8.5)."""
+    path = tmp_path / "x.iso"
+    data = bytearray(isos("level_4").read_bytes())
+    place = next(at for at in range(16 * 2048, 32 * 2048, 2048) if data[at : at + 6] == b"\x02CD001")
+    data[place + 6] = 1
+    path.write_bytes(data)
+    with iso.open_image(path) as image:
+        assert edit.make_plan(image, [edit.Patch(440, b"diskid", "id")], now=0).regions
